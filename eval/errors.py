@@ -1,0 +1,84 @@
+"""Errors of evaluation. Each class fixes an HTTP status and a code; `service` renders them.
+
+    EvalError
+    +-- InvalidMatrix         a matrix whose rows and columns do not fit together
+    +-- MatrixHole            a number was asked for whose cells were never measured
+    +-- InvalidGateInput      two rows that cannot be compared
+    +-- PredictionsMissing    scoring was asked for, but some items have no answer
+    +-- ItemImageMissing      an item names an image that the blob folder does not hold
+    +-- EngineError
+        +-- EngineGone        the engine did not answer within the retry budget; a resume helps
+        +-- EngineRefused     the engine answered with an error that a retry cannot change
+
+A message says what was refused, the value seen, the limit and the way out.
+"""
+
+from __future__ import annotations
+
+
+class EvalError(Exception):
+    """Base of the tree. Takes one message, so that every error survives pickling."""
+
+    status = 500
+    code = "evaluation_error"
+    retryable = False
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class InvalidMatrix(EvalError):
+    """Rows and columns of an accuracy matrix do not fit together."""
+
+    status = 422
+    code = "invalid_matrix"
+
+
+class MatrixHole(EvalError, LookupError):
+    """A summary needs a cell that was never measured."""
+
+    status = 422
+    code = "matrix_hole"
+
+
+class InvalidGateInput(EvalError, ValueError):
+    """The two rows given to the gate cannot be compared."""
+
+    status = 422
+    code = "invalid_gate_input"
+
+
+class PredictionsMissing(EvalError, LookupError):
+    """Some items have no prediction; a score over the rest would mislead."""
+
+    status = 422
+    code = "predictions_missing"
+
+
+class ItemImageMissing(EvalError, LookupError):
+    """An item's image is not in the blob folder, or is no image an engine can read."""
+
+    status = 422
+    code = "item_image_missing"
+
+
+class EngineError(EvalError):
+    """The engine gave no usable answer."""
+
+    status = 502
+    code = "engine_error"
+
+
+class EngineGone(EngineError, ConnectionError):
+    """The engine could not be reached, or kept failing, within the retry budget."""
+
+    status = 503
+    code = "engine_gone"
+    retryable = True
+
+
+class EngineRefused(EngineError):
+    """The engine refused a request, or its answer is no chat completion."""
+
+    code = "engine_refused"

@@ -1,0 +1,118 @@
+"""What a version lost: change per old task, and the answers that went from right to wrong."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from pydantic import BaseModel, ConfigDict
+
+from eval.items import EvalItem
+from eval.matrix import AccuracyMatrix, Cell
+from eval.scoring import score_item
+
+RIGHT = 0.5
+"""From this score on an answer counts as right in a before-and-after comparison."""
+
+
+class TaskChange(BaseModel):
+    """How one task stands now. Changes are in points, now minus then; negative is a loss.
+
+    `parent` is None where the parent was not measured, as on a task it had not learned.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: str
+    now: Cell
+    just_learned: Cell
+    parent: Cell | None
+    since_learned: float
+    since_parent: float | None
+
+
+class WorstItem(BaseModel):
+    """A question that was answered right before and is answered wrong now."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: str
+    item_id: str
+    question: str
+    images: tuple[str, ...]
+    before: str
+    after: str
+    reference: str
+
+
+def task_changes(matrix: AccuracyMatrix) -> list[TaskChange]:
+    """Return the change of every learned task of the last version, in order of learning.
+
+    The last one is the version's own task: it changed since the parent, not since learning.
+
+    Raises:
+        MatrixHole: if a learned task was not measured now or when it was just learned.
+    """
+    return [_change(matrix, i, task) for i, task in enumerate(matrix.learned_tasks, start=1)]
+
+
+def _change(matrix: AccuracyMatrix, stage: int, task: str) -> TaskChange:
+    now, learned = matrix.cell(matrix.num_learned, task), matrix.cell(stage, task)
+    parent = matrix.rows[-2].cells.get(task)
+    return TaskChange(
+        task=task,
+        now=now,
+        just_learned=learned,
+        parent=parent,
+        since_learned=now.accuracy - learned.accuracy,
+        since_parent=None if parent is None else now.accuracy - parent.accuracy,
+    )
+
+
+def find_worst_items(
+    items: Iterable[EvalItem],
+    before: Mapping[str, str],
+    after: Mapping[str, str],
+    limit: int = 12,
+) -> list[WorstItem]:
+    """Return items that were right before and are wrong now, taking turns among the tasks.
+
+    The choice is deterministic: within a task the largest loss first, then by item digest.
+
+    Args:
+        items: of old tasks; those without an answer on either side are passed over.
+        before: answers by item digest of the version compared with, usually the parent.
+        after: answers by item digest of the version reported on.
+        limit: at most this many (>= 0).
+    """
+    lost: dict[str, list[tuple[float, str, WorstItem]]] = defaultdict(list)
+    for item in items:
+        if item.digest not in before or item.digest not in after:
+            continue
+        then = score_item(item, before[item.digest])
+        now = score_item(item, after[item.digest])
+        if then >= RIGHT > now:
+            lost[item.task].append((now - then, item.digest, _worst(item, before, after)))
+    queues = [[entry[2] for entry in sorted(rows, key=_order)] for rows in lost.values()]
+    return _take_turns(queues)[:limit]
+
+
+def _order(entry: tuple[float, str, WorstItem]) -> tuple[float, str]:
+    return entry[0], entry[1]
+
+
+def _worst(item: EvalItem, before: Mapping[str, str], after: Mapping[str, str]) -> WorstItem:
+    return WorstItem(
+        task=item.task,
+        item_id=item.id,
+        question=item.question,
+        images=item.images,
+        before=before[item.digest],
+        after=after[item.digest],
+        reference=item.references[0],
+    )
+
+
+def _take_turns(queues: Sequence[list[WorstItem]]) -> list[WorstItem]:
+    longest = max(map(len, queues), default=0)
+    return [queue[turn] for turn in range(longest) for queue in queues if turn < len(queue)]

@@ -1,0 +1,93 @@
+"""Items: what evaluation asks, in a fixed choice, so that versions can be compared in pairs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from functools import cached_property
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from asd_rewriter.cards import Metric, TaskCard
+from asd_rewriter.formats import AnswerFormat, with_instruction
+from asd_rewriter.samples import Sample, Turn
+
+
+class EvalItem(BaseModel):
+    """One question to a model, with the answers that count as right.
+
+    Args:
+        id: `sampleid#turn`, turns counted from 0.
+        task: name of the task.
+        images: SHA-256 hex digests of the images' bytes, in the order shown to the model.
+        question: the bare question, as reports print it.
+        prompt: question and instruction: exactly the text the model sees.
+        references: one or more accepted answers; soft scores count them with repeats.
+        format: how the answer is to be written.
+        metric: the scorer, see `eval.scorers.SCORERS`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    task: str
+    images: tuple[str, ...] = ()
+    question: str
+    prompt: str
+    references: tuple[str, ...] = Field(min_length=1)
+    format: AnswerFormat
+    metric: Metric
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 hex of what the model sees (images, prompt) and of the references."""
+        seen = {"images": self.images, "prompt": self.prompt, "references": self.references}
+        return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
+
+
+def items_from_samples(
+    samples: Iterable[Sample], card: TaskCard, limit: int | None = None, seed: int = 0
+) -> list[EvalItem]:
+    """Return the items of an evaluation split, every turn one item, in the order of the samples.
+
+    The choice depends only on the seed and on the items themselves: every version is asked the
+    same ones, and a larger limit keeps the items of a smaller one and adds to them.
+
+    Args:
+        samples: the evaluation split.
+        card: gives name, metric and the wording of instructions.
+        limit: at most this many items (>= 1); None keeps all.
+        seed: of the choice.
+
+    Raises:
+        ValueError: if `limit` is below 1.
+    """
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit must be at least 1: got {limit}. Use None to keep all items.")
+    items = [
+        _item(sample, number, turn, card)
+        for sample in samples
+        for number, turn in enumerate(sample.turns)
+    ]
+    if limit is None or len(items) <= limit:
+        return items
+    ranked = sorted(range(len(items)), key=lambda index: _rank(items[index], seed))
+    return [items[index] for index in sorted(ranked[:limit])]
+
+
+def _item(sample: Sample, number: int, turn: Turn, card: TaskCard) -> EvalItem:
+    return EvalItem(
+        id=f"{sample.id}#{number}",
+        task=card.name,
+        images=sample.images,
+        question=turn.question,
+        prompt=with_instruction(turn.question, turn.format, card.instructions),
+        references=(turn.answer, *turn.references),
+        format=turn.format,
+        metric=card.metric,
+    )
+
+
+def _rank(item: EvalItem, seed: int) -> tuple[str, str]:
+    return hashlib.sha256(f"{seed}:{item.digest}".encode()).hexdigest(), item.id

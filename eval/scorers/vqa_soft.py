@@ -1,0 +1,89 @@
+"""VQA soft score with the answer normalisation of the EvalAI server (M4C's evaluator).
+
+Written anew from the published rules. Kept on purpose: a period goes unless a digit follows;
+punctuation becomes a space unless one stands beside it anywhere in the answer, then it goes;
+`'s` is split off as a word of its own; "none" counts as 0; contractions get their apostrophes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+_MARKS = ';/[]"{}()=+\\_-><@`,?!'
+_PERIOD = re.compile(r"\.(?!\d)")
+_ARTICLES = frozenset(("a", "an", "the"))
+_NUMBER_WORDS = "zero one two three four five six seven eight nine ten"
+_NUMBERS = {word: str(number) for number, word in enumerate(_NUMBER_WORDS.split())} | {"none": "0"}
+
+_CONTRACTED = (
+    "ain't aren't can't could've couldn't couldn't've didn't doesn't don't hadn't hadn't've "
+    "hasn't haven't he'd he'd've he's how'd how'll how's isn't it'd it'd've it'll ma'am mightn't "
+    "mightn't've might've mustn't must've needn't not've o'clock oughtn't shan't she'd've "
+    "should've shouldn't shouldn't've somebody'd've somebody'll somebody's someone'd someone'd've "
+    "someone'll someone's something'd something'd've something'll that's there'd there'd've "
+    "there're there's they'd they'd've they'll they're they've 'twas wasn't we'd've we've weren't "
+    "what'll what're what's what've when's where'd where's where've who'd who'd've who'll who's "
+    "who've why'll why're why's won't 'ow's'at would've wouldn't wouldn't've y'all "
+    "y'all'll y'all'd've "
+    "you'd you'd've you'll you're you've"
+)
+
+
+def _contractions() -> dict[str, str]:
+    """Map each form that lacks one apostrophe to the full form."""
+    lacking = {
+        form[:place] + form[place + 1 :]: form
+        for form in _CONTRACTED.split()
+        for place, letter in enumerate(form)
+        if letter == "'"
+    }
+    return lacking | {"somebody'd": "somebodyd"}
+
+
+_CONTRACTIONS = _contractions()
+
+
+@lru_cache(maxsize=65_536)
+def normalise(answer: str) -> str:
+    """Return the answer as EvalAI compares it: lower case, digits, no articles, no punctuation."""
+    text = answer.lower().replace(",", "").replace("?", "").replace("'s", " 's")
+    text = text.replace("\n", " ").replace("\t", " ").strip()
+    words = (_NUMBERS.get(word, word) for word in _without_punctuation(text).split())
+    return " ".join(_CONTRACTIONS.get(word, word) for word in words if word not in _ARTICLES)
+
+
+def _without_punctuation(text: str) -> str:
+    cleaned = text
+    for mark in _MARKS:
+        if mark in text:
+            beside_space = f"{mark} " in text or f" {mark}" in text
+            cleaned = cleaned.replace(mark, "" if beside_space else " ")
+    return _PERIOD.sub("", cleaned)
+
+
+@lru_cache(maxsize=65_536)
+def soft_scores(references: tuple[str, ...]) -> Mapping[str, float]:
+    """Return the score of each normalised answer that a reference gives.
+
+    Over n >= 2 human answers: the mean over each one left out of min(1, matches / 3) among the
+    rest. With n < 4 the divisor is n - 1, so that full agreement scores 1. One reference scores 1.
+    """
+    answers = [normalise(text) for text in references]
+    if len(answers) == 1:
+        return {answers[0]: 1.0}
+    return {answer: _leave_one_out(answers.count(answer), len(answers)) for answer in set(answers)}
+
+
+def _leave_one_out(matches: int, total: int) -> float:
+    enough = min(3, total - 1)
+    left_out_matches = min(1.0, (matches - 1) / enough)
+    left_out_differs = min(1.0, matches / enough)
+    return (matches * left_out_matches + (total - matches) * left_out_differs) / total
+
+
+def score(prediction: str, references: Sequence[str]) -> float:
+    """Return the soft score in [0, 1]; 0.0 for an answer that is empty once normalised."""
+    answer = normalise(prediction)
+    return soft_scores(tuple(references)).get(answer, 0.0) if answer and references else 0.0

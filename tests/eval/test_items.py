@@ -1,0 +1,66 @@
+import pytest
+
+from eval.items import items_from_samples
+from tests.eval.factories import card, item, sample
+
+
+def test_every_turn_becomes_an_item_with_its_instruction():
+    items = items_from_samples([sample(7, "red", "blue", images=("ab",))], card())
+
+    assert [i.id for i in items] == ["s7#0", "s7#1"]
+    assert items[1].question == "question 7.1?"
+    assert items[1].prompt == "question 7.1?\nAnswer the question using a single word or phrase."
+    assert items[1].images == ("ab",)
+    assert items[1].references == ("blue",)
+    assert (items[1].task, items[1].metric) == ("colours", "exact_match")
+
+
+def test_a_card_may_word_its_own_instruction():
+    own = card(instructions={"short_answer": "One word."})
+
+    assert items_from_samples([sample(1)], own)[0].prompt == "question 1.0?\nOne word."
+
+
+def test_further_references_come_after_the_answer():
+    base = sample(1)
+    turn = base.turns[0].model_copy(update={"references": ("scarlet", "red")})
+
+    items = items_from_samples([base.model_copy(update={"turns": (turn,)})], card())
+
+    assert items[0].references == ("red", "scarlet", "red")
+
+
+def test_the_choice_is_stable_nested_and_in_the_order_of_the_samples():
+    samples = [sample(number) for number in range(200)]
+
+    small = items_from_samples(samples, card(), limit=20, seed=3)
+    large = items_from_samples(samples, card(), limit=60, seed=3)
+    shuffled = items_from_samples(samples[::-1], card(), limit=20, seed=3)
+
+    assert len(small) == 20
+    assert {i.id for i in small} < {i.id for i in large}
+    assert {i.id for i in shuffled} == {i.id for i in small}
+    assert [i.id for i in small] == sorted((i.id for i in small), key=lambda i: int(i[1:-2]))
+    assert {i.id for i in items_from_samples(samples, card(), limit=20, seed=4)} != {
+        i.id for i in small
+    }
+
+
+def test_a_limit_above_the_split_keeps_everything():
+    assert len(items_from_samples([sample(1), sample(2)], card(), limit=50)) == 2
+
+
+def test_a_limit_below_one_is_refused():
+    with pytest.raises(ValueError, match="limit must be at least 1: got 0"):
+        items_from_samples([sample(1)], card(), limit=0)
+
+
+def test_the_digest_covers_what_the_model_sees_and_the_references():
+    one = item(1)
+
+    assert one.digest == item(1, task="other").digest
+    assert len({one.digest, item(2).digest, item(1, "blue").digest}) == 3
+    assert one.digest != item(1, images=("ab",)).digest
+    # SHA-256 of the canonical JSON, computed once with sha256sum: a change here orphans every
+    # stored prediction.
+    assert one.digest == "7aefec13077b9f9de18894e9bdb5f05339c7b025de6a0ef87b6db875976b5f30"

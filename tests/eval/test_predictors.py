@@ -1,0 +1,207 @@
+"""One contract for both predictors, then what only the engine's has: requests, retries, errors."""
+
+import asyncio
+import hashlib
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from eval.decoding import Decoding
+from eval.errors import EngineGone, EngineRefused, ItemImageMissing
+from eval.predictors import EnginePredictor, Prediction, ScriptedPredictor, predict_all
+from tests.eval.factories import item
+from tests.eval.openai_server import serving
+
+PNG = b"\x89PNG\r\n\x1a\nrest of a picture"
+
+
+def answer(prompt):
+    return f"answer to {prompt.splitlines()[0]}"
+
+
+@pytest.fixture
+def server():
+    with serving(answer) as running:
+        yield running
+
+
+@pytest.fixture
+def blobs(tmp_path):
+    digest = hashlib.sha256(PNG).hexdigest()
+    (tmp_path / digest[:2]).mkdir()
+    (tmp_path / digest[:2] / digest).write_bytes(PNG)
+    return tmp_path, digest
+
+
+def engine(server, blob_dir=Path("/nonexistent"), **fields):
+    return EnginePredictor(server.url, "servable-1", blob_dir, backoff_seconds=0.001, **fields)
+
+
+@pytest.fixture(params=["scripted", "engine"])
+def predictor(request):
+    if request.param == "scripted":
+        return ScriptedPredictor(lambda item: answer(item.prompt))
+    return engine(request.getfixturevalue("server"))
+
+
+class TestContract:
+    def test_every_item_gets_its_answer_in_order(self, predictor):
+        items = [item(number) for number in range(50)]
+
+        found = predict_all(predictor, items)
+
+        assert [p.item_digest for p in found] == [i.digest for i in items]
+        assert [p.text for p in found] == [f"answer to question {k}?" for k in range(50)]
+
+    def test_equal_items_are_asked_once(self, predictor):
+        progress = []
+
+        found = predict_all(predictor, [item(1), item(1), item(2)], lambda *p: progress.append(p))
+
+        assert len(found) == 2
+        assert progress == [(1, 2), (2, 2)]
+
+    def test_nothing_asked_nothing_answered(self, predictor):
+        assert predict_all(predictor, []) == []
+
+    def test_an_error_in_on_progress_stops(self, predictor):
+        seen = []
+
+        def cancel(done, total):
+            if done == 3:
+                raise InterruptedError("cancelled")
+
+        with pytest.raises(InterruptedError):
+            predict_all(predictor, [item(k) for k in range(50)], cancel, seen.append)
+        assert len(seen) == 2
+
+    def test_predictions_arrive_one_by_one(self, predictor):
+        seen = []
+
+        found = predict_all(predictor, [item(k) for k in range(9)], on_prediction=seen.append)
+
+        assert sorted(p.item_digest for p in seen) == sorted(p.item_digest for p in found)
+
+    def test_a_consumer_may_leave_early(self, predictor):
+        async def first():
+            async with aclosing(predictor.predict([item(k) for k in range(30)])) as predictions:
+                return await anext(predictions)
+
+        assert isinstance(asyncio.run(first()), Prediction)
+
+
+class TestRequests:
+    def test_images_come_before_the_text_and_decoding_is_greedy(self, server, blobs):
+        blob_dir, digest = blobs
+        decoding = Decoding(max_tokens=7, extra={"repetition_penalty": 1.0})
+
+        predict_all(engine(server, blob_dir, decoding=decoding), [item(1, images=(digest,))])
+
+        (body,) = server.requests
+        image, text = body["messages"][0]["content"]
+        assert image["image_url"]["url"].startswith("data:image/png;base64,iVBORw0K")
+        assert text == {"type": "text", "text": "question 1?\nAnswer."}
+        assert (body["model"], body["temperature"], body["max_tokens"]) == ("servable-1", 0.0, 7)
+        assert body["repetition_penalty"] == 1.0
+
+    def test_the_base_url_may_end_in_v1_and_a_key_is_sent(self, server):
+        predictor = EnginePredictor(server.url + "/v1/", "m", Path(), api_key="secret")
+
+        predict_all(predictor, [item(1)])
+
+        assert server.authorizations == ["Bearer secret"]
+
+    def test_concurrency_is_used_and_bounded(self, server):
+        server.seconds = 0.02
+
+        predict_all(engine(server, concurrency=4), [item(k) for k in range(24)])
+
+        assert server.busiest == 4
+
+    @pytest.mark.parametrize("wrong", [{"concurrency": 0}, {"attempts": 0}])
+    def test_limits_below_one_are_refused(self, server, wrong):
+        with pytest.raises(ValueError, match="at least 1"):
+            engine(server, **wrong)
+
+
+class TestFailures:
+    @pytest.mark.parametrize("status", [500, 503, 429])
+    def test_passing_trouble_is_tried_again(self, server, status):
+        server.failures = [status] * 3
+
+        (found,) = predict_all(engine(server), [item(1)])
+
+        assert found.text == "answer to question 1?"
+        assert len(server.requests) == 4
+
+    def test_lasting_trouble_ends_after_the_last_try(self, server):
+        server.failures = [503] * 100
+
+        with pytest.raises(EngineGone, match=r"'s1#0'.*in 4 tries.*HTTP 503.*resume"):
+            predict_all(engine(server), [item(1)])
+        assert len(server.requests) == 4
+
+    def test_an_engine_that_is_gone_is_named(self, server):
+        with serving(answer) as other:
+            predictor = engine(other)
+
+        with pytest.raises(EngineGone, match=r"http://127\.0\.0\.1:\d+/v1.*ConnectError"):
+            predict_all(predictor, [item(1)])
+
+    def test_an_engine_that_dies_midway_leaves_what_it_answered(self, server):
+        seen = []
+
+        def die_after_five(prediction):
+            seen.append(prediction)
+            if len(seen) == 5:
+                server.failures = [500] * 1000
+
+        items = [item(k) for k in range(40)]
+        with pytest.raises(EngineGone):
+            predict_all(engine(server, concurrency=2), items, on_prediction=die_after_five)
+        server.failures = []
+        stored = {p.item_digest for p in seen}
+        rest = [i for i in items if i.digest not in stored]
+
+        assert 5 <= len(stored) < 40
+        assert len(predict_all(engine(server), rest)) + len(stored) == 40
+
+    def test_a_refusal_is_final_and_says_why(self, server):
+        server.failures = [404]
+
+        with pytest.raises(EngineRefused, match=r"'servable-1' with HTTP 404: .*status 404"):
+            predict_all(engine(server), [item(1)])
+        assert len(server.requests) == 1
+
+    @pytest.mark.parametrize(
+        "reply", [{}, {"choices": []}, {"choices": [{"message": {"content": 7}}]}]
+    )
+    def test_an_answer_of_another_shape_is_refused(self, reply):
+        with (
+            serving(lambda prompt: reply) as strange,
+            pytest.raises(EngineRefused, match="no chat completion"),
+        ):
+            predict_all(engine(strange), [item(1)])
+
+    def test_an_empty_answer_is_an_answer(self):
+        with serving(lambda prompt: None) as silent:
+            (found,) = predict_all(engine(silent), [item(1)])
+
+        assert found.text == ""
+
+    @pytest.mark.parametrize(
+        ("digest", "message"),
+        [("e" * 64, "cannot be read"), ("../../etc/passwd", "64 lower-case hex digits")],
+    )
+    def test_a_missing_image_is_named_and_nothing_is_sent(self, server, blobs, digest, message):
+        with pytest.raises(ItemImageMissing, match=message):
+            predict_all(engine(server, blobs[0]), [item(1, images=(digest,))])
+        assert server.requests == []
+
+    def test_a_file_that_is_no_image_is_refused(self, server, tmp_path):
+        (tmp_path / "ee").mkdir()
+        (tmp_path / "ee" / ("e" * 64)).write_bytes(b"plain text")
+
+        with pytest.raises(ItemImageMissing, match="no PNG, JPEG, GIF, BMP or WebP"):
+            predict_all(engine(server, tmp_path), [item(1, images=("e" * 64,))])

@@ -1,0 +1,114 @@
+import re
+from datetime import UTC, datetime
+
+import pytest
+
+from eval.errors import MatrixHole
+from eval.forgetting import find_worst_items, task_changes
+from eval.gate import GatePolicy, judge_last
+from eval.report import ForgettingReport, build_report, flatten, to_markdown
+from tests.eval.factories import item, three_tasks
+
+EVIL = "a|b <script>alert(1)</script> [x](y) \n# head"
+
+
+def report(**fields):
+    matrix = three_tasks()
+    return build_report(matrix, judge_last(matrix, GatePolicy()), **fields)
+
+
+def lost(count, task="classes", **fields):
+    items = [item(number, task=task, **fields) for number in range(count)]
+    before = {i.digest: "red" for i in items}
+    return items, before, dict.fromkeys(before, EVIL)
+
+
+def test_changes_are_against_the_parent_and_against_just_learned():
+    classes, science, counts = task_changes(three_tasks())
+
+    assert (classes.since_parent, classes.since_learned) == (-5.5, -33.0)
+    assert (science.since_parent, science.since_learned) == (-17.5, -17.5)
+    assert (counts.since_parent, counts.since_learned) == (None, 0.0)
+    assert classes.now.n == 200
+
+
+def test_worst_items_were_right_and_are_wrong():
+    items = [item(1), item(2), item(3), item(4)]
+    before = dict(zip([i.digest for i in items], ["red", "red", "blue", "red"], strict=True))
+    after = dict(zip([i.digest for i in items[:3]], ["blue", "red", "blue"], strict=True))
+
+    (found,) = find_worst_items(items, before, after)
+
+    assert (found.item_id, found.before, found.after, found.reference) == (
+        "s1#0",
+        "red",
+        "blue",
+        "red",
+    )
+
+
+def test_worst_items_take_turns_among_the_tasks_and_stay_the_same():
+    many, few = lost(40, "a"), lost(3, "b", images=("f" * 64,))
+    before, after = many[1] | few[1], many[2] | few[2]
+
+    found = find_worst_items(many[0] + few[0], before, after)
+    again = find_worst_items(many[0][::-1] + few[0], before, after)
+
+    assert len(found) == 12
+    assert [w.task for w in found[:6]] == ["a", "b"] * 3
+    assert {w.item_id for w in found} == {w.item_id for w in again}
+
+
+def test_a_report_holds_the_matrix_its_summaries_with_n_and_the_verdict():
+    result = report(training={"method": "reglora"})
+
+    assert (result.version, result.parent, result.task) == ("demo@3", "demo@2", "counts")
+    assert {s.name: round(s.value, 2) for s in result.summaries}["bwt"] == -16.83
+    assert {(s.n, s.num_tasks) for s in result.summaries} == {(600, 3)}
+    assert result.verdict.outcome == "block"
+    assert ForgettingReport.model_validate_json(result.model_dump_json()) == result
+
+
+def test_a_report_keeps_at_most_twelve_items():
+    items, before, after = lost(30)
+
+    assert len(report(worst_items=find_worst_items(items, before, after, 30)).worst_items) == 12
+
+
+def test_there_is_no_report_on_the_base():
+    matrix = three_tasks()
+    verdict = judge_last(matrix, GatePolicy())
+
+    with pytest.raises(MatrixHole):
+        build_report(matrix.upto(0), verdict)
+
+
+def test_markdown_shows_every_accuracy_with_its_n():
+    text = to_markdown(report(created_at=datetime(2026, 1, 2, 3, 4, tzinfo=UTC)))
+
+    table = text.split("## Accuracy matrix")[1].split("## Summaries")[0]
+    assert "| demo@3 | 58.5 (n=200) | 71.0 (n=200) | 79.0 (n=200) |" in table
+    assert "| demo@1 | 91.5 (n=200) | - | - |" in table
+    assert re.findall(r"\d\.\d(?! \(n=)", table) == []
+    assert "evaluated 2026-01-02 03:04 UTC" in text
+    assert "| bwt | -16.83 | 3 | 600 |" in text
+
+
+def test_markdown_escapes_what_models_wrote():
+    items, before, after = lost(1)
+
+    text = to_markdown(report(worst_items=find_worst_items(items, before, after)))
+
+    assert "<script>" not in text
+    (line,) = [line for line in text.splitlines() if "alert" in line]
+    assert len(re.findall(r"(?<!\\)\|", line)) == 6
+
+
+def test_training_facts_are_flattened():
+    nested = {"method": "lora", "asd": {"counts": {"yes_no": 3}}, "targets": ["q", "v"]}
+
+    assert flatten(nested) == [
+        ("method", "lora"),
+        ("asd.counts.yes_no", "3"),
+        ("targets", "q, v"),
+    ]

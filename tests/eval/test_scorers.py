@@ -1,0 +1,151 @@
+"""Golden vectors. `coin`: rules of the CoIN evaluation scripts as the SEFE authors use them;
+`m4c`: outputs of M4C's EvalAI answer processor (pythia, later mmf); `hand`: worked by hand.
+"""
+
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asd_rewriter.cards import Metric
+from eval.scorers import SCORERS, vqa_soft
+from eval.scorers.iou import overlap, parse_box
+from eval.scorers.option_letter import letter_of
+
+
+def test_there_is_a_scorer_for_every_metric_a_card_may_name():
+    assert set(SCORERS) == set(get_args(Metric))
+
+
+@pytest.mark.parametrize("metric", SCORERS)
+@given(prediction=st.text(), references=st.lists(st.text(), max_size=4))
+def test_no_text_makes_a_scorer_fail(metric, prediction, references):
+    assert 0.0 <= SCORERS[metric](prediction, references) <= 1.0
+
+
+@pytest.mark.parametrize("metric", SCORERS)
+@pytest.mark.parametrize("empty", ["", "  \n", "."])
+def test_an_empty_answer_scores_zero_even_against_an_empty_reference(metric, empty):
+    assert SCORERS[metric](empty, [empty]) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("prediction", "reference", "expected"),
+    [
+        ("Red", "red", 1.0),  # coin: lower-cased
+        ("red.", "red", 1.0),  # coin: trailing period
+        (" dark \n red ", "dark red", 1.0),  # hand: white space
+        ("red", "Red.", 1.0),
+        ("it is red", "red", 0.0),  # coin: extra words are wrong
+        ("r.e.d", "red", 0.0),
+    ],
+)
+def test_exact_match(prediction, reference, expected):
+    assert SCORERS["exact_match"](prediction, ["other", reference]) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "letter"),
+    [
+        ("B", "B"),  # coin
+        (" B\n", "B"),
+        ("B. Glass", "B"),  # coin: prefix
+        ("The answer is C.", "C"),  # coin
+        ("Glass is hard. The answer is C.", "C"),
+        ("The answer is C. The answer is D.", None),  # coin: exactly one
+        ("The answer is C", None),
+        ("b", None),  # coin: format errors cost
+        ("(B)", None),
+        ("B)", None),
+        ("B.", None),
+        ("Bad idea", None),
+        ("Glass", None),
+        ("H", "H"),
+        ("I", None),
+    ],
+)
+def test_option_letter(text, letter):
+    assert letter_of(text) == letter
+    assert SCORERS["option_letter"](text, [letter or "B"]) == float(letter is not None)
+
+
+@pytest.mark.parametrize(
+    ("answer", "normal"),
+    [  # all m4c
+        ("The Red Car", "red car"),
+        ("two", "2"),
+        ("None", "0"),
+        ("1,000", "1000"),
+        ("3.", "3"),
+        ("3.5", "3.5"),
+        ("U.S.", "us"),
+        ("dont know", "don't know"),
+        ("couldnt've", "couldn't've"),
+        ("yall'd've", "y'all'd've"),
+        ("dog's", "dog 's"),
+        ("a/b", "b"),
+        ("x-ray", "x ray"),
+        ("x- ray", "x ray"),
+        ("(stop)", "stop"),
+        ("what?!", "what"),
+        ("coca\tcola\n", "coca cola"),
+    ],
+)
+def test_vqa_normalisation(answer, normal):
+    assert vqa_soft.normalise(answer) == normal
+
+
+@pytest.mark.parametrize(
+    ("matches", "expected"), [(0, 0.0), (1, 0.3), (2, 0.6), (3, 0.9), (4, 1.0), (10, 1.0)]
+)
+def test_vqa_soft_score_over_ten_humans(matches, expected):
+    """m4c: leave one out; for three matches (3 * 2/3 + 7 * 1) / 10 = 0.9."""
+    references = ["Red."] * matches + [f"other {k}" for k in range(10 - matches)]
+
+    assert SCORERS["vqa_soft"]("the red", references) == pytest.approx(expected)
+
+
+def test_vqa_soft_score_over_few_references():
+    score = SCORERS["vqa_soft"]
+
+    assert score("red", ["red"]) == 1.0
+    assert score("red", ["red", "red"]) == 1.0
+    assert score("red", ["red", "blue"]) == 0.5  # hand: (1 * 0 + 1 * 1) / 2
+    assert score("red", ["red", "red", "blue"]) == pytest.approx(2 / 3)  # (2 * 1/2 + 1) / 3
+    assert score("red", []) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("text", "box"),
+    [
+        ("[0.76, 0.33, 0.99, 0.65]", (0.76, 0.33, 0.99, 0.65)),  # coin's own parser loses the 5
+        ("[0.1, 0.2, 1.0, 0.9]", (0.1, 0.2, 1.0, 0.9)),  # ... and reads this 0.9 as 0.0
+        ("The box is [0,0,1,1].", (0, 0, 1, 1)),
+        ("(1, 2, 3, 4)", (1, 2, 3, 4)),
+        ("1 2 3 4", (1, 2, 3, 4)),
+        (".1, .2, .3, .4", (0.1, 0.2, 0.3, 0.4)),
+        ("item 5: [1, 2, 3, 4]", (1, 2, 3, 4)),
+        ("[1, 2, 3]", None),
+        ("[1, 2, 3, 4, 5]", None),
+        ("[3, 2, 1, 4]", None),
+        ("[nan, 0, 1, 1]", None),
+        ("[0, 0, 1e999, 1]", None),
+        ("x1 y2 z3 w4", None),
+    ],
+)
+def test_boxes_are_parsed(text, box):
+    assert parse_box(text) == box
+
+
+def test_overlap_of_boxes():
+    assert overlap((0, 0, 2, 2), (1, 0, 3, 2)) == pytest.approx(2 / 6)
+    assert overlap((0, 0, 1, 1), (1, 0, 2, 1)) == 0.0
+
+
+def test_a_box_is_right_strictly_above_one_half():
+    score = SCORERS["iou"]
+
+    assert score("[0, 0, 1, 1]", ["[0, 0, 2, 1]"]) == 0.0  # exactly one half
+    assert score("[0, 0, 1.01, 1]", ["[0, 0, 2, 1]"]) == 1.0
+    assert score("[0, 0, 1, 1]", ["nothing", "[0, 0, 1, 1]"]) == 1.0
