@@ -1,0 +1,1 @@
+"""Task intake and Answer Style Diversification: rows, cards, answer formats, rewriting."""

@@ -1,0 +1,102 @@
+"""Reading answers and option lists: letters, boxes, yes and no, and when two answers are equal."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from asd_rewriter.formats import OPTION_LETTERS
+
+Box = tuple[float, float, float, float]
+
+_NUMBER = r"\s*([+-]?(?:\d+\.?\d*|\.\d+))\s*"
+_BOX = re.compile(rf"\s*\[?{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}\]?\s*")
+_OPTION_LINE = re.compile(r"^[ \t]*(?:\(([A-H])\)|([A-H])[.):])[ \t]+(\S.*?)[ \t]*$", re.M)
+_OPTION_INLINE = re.compile(r"\(([A-H])\)\s*(.*?)\s*(?=\([A-H]\)|\n|\Z)", re.S)
+_LETTER = re.compile(r"\s*\(?([A-Ha-h])[.)]?\s*")
+_ARTICLE = re.compile(r"\A(?:an?|the)\s+")
+_EDGES = " \t\r\n.,;:!?\"'`()[]{}"
+_NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve"
+_NUMBER_WORDS = {word: str(number) for number, word in enumerate(_NUMBERS.split(" "))}
+
+
+@dataclass(frozen=True)
+class Options:
+    """A question's option list: the text around it (`stem`) and the options, A first."""
+
+    stem: str
+    options: tuple[str, ...]
+
+
+def parse_options(question: str) -> Options | None:
+    """Return the options A, B, ... (2 to 8) of a question, one a line or inline as `(A) x (B) y`.
+
+    None when there is no such list, or its letters do not run A, B, C ... without a gap.
+    """
+    for pattern in (_OPTION_LINE, _OPTION_INLINE):
+        found = list(pattern.finditer(question))
+        letters = "".join(
+            match[1] or match[2] if pattern is _OPTION_LINE else match[1] for match in found
+        )
+        if len(found) < 2 or not OPTION_LETTERS.startswith(letters):
+            continue
+        stem = question[: found[0].start()].rstrip()
+        after = question[found[-1].end() :].strip()
+        stem = f"{stem}\n{after}" if stem and after else stem or after
+        return Options(stem, tuple(match[match.re.groups].strip() for match in found))
+    return None
+
+
+def parse_letter(answer: str) -> str | None:
+    """Return the option letter of an answer such as `B`, `b.` or `(B)`, or None."""
+    found = _LETTER.fullmatch(answer)
+    return found[1].upper() if found else None
+
+
+def parse_box(text: str) -> Box | None:
+    """Return the four numbers of `[x1, y1, x2, y2]` (brackets optional), or None."""
+    found = _BOX.fullmatch(text)
+    if not found:
+        return None
+    x1, y1, x2, y2 = (float(number) for number in found.groups())
+    return x1, y1, x2, y2
+
+
+def box_problem(box: Box) -> str | None:
+    """Return what is wrong with a box: outside 0..1, or without area; None if nothing is."""
+    if not all(0.0 <= number <= 1.0 for number in box):
+        return "has a coordinate outside 0..1"
+    if box[2] <= box[0] or box[3] <= box[1]:
+        return "has no area (x2 must exceed x1, and y2 must exceed y1)"
+    return None
+
+
+def iou(one: Box, two: Box) -> float:
+    """Intersection over union of two boxes: 0..1."""
+    width = min(one[2], two[2]) - max(one[0], two[0])
+    height = min(one[3], two[3]) - max(one[1], two[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    shared = width * height
+    return shared / (_area(one) + _area(two) - shared)
+
+
+def is_yes_no(answer: str) -> bool:
+    """Whether an answer is yes or no, whatever its case and closing full stop."""
+    return answer.strip(_EDGES).casefold() in ("yes", "no")
+
+
+def normalise(answer: str) -> str:
+    """Return what two answers are compared by.
+
+    Case, outer punctuation, a leading article, runs of white space and number words up to twelve
+    do not count: `The Dogs.` and `dogs` are equal, `two` and `2` are. An answer that would vanish
+    (such as `?` or `The`) stays as it is.
+    """
+    plain = " ".join(answer.casefold().split())
+    bare = _ARTICLE.sub("", plain.strip(_EDGES)).strip(_EDGES) or plain
+    return _NUMBER_WORDS.get(bare, bare)
+
+
+def _area(box: Box) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])

@@ -1,0 +1,54 @@
+"""The task card: what a submitted dataset is, how its answers look and how they are scored."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from asd_rewriter.formats import AnswerFormat
+
+Metric = Literal["exact_match", "option_letter", "vqa_soft", "iou"]
+
+NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,62}$"
+
+
+class CardSplits(BaseModel):
+    """Paths of the split files inside the archive. No `eval`: 10 % of train is held out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    train: str = "train.json"
+    eval: str | None = None
+
+
+class TaskCard(BaseModel):
+    """A task's name, native answer format, metric, splits, closed label set and licence.
+
+    `instructions` overrides the standard instruction line of single formats.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=NAME_PATTERN)
+    answer_format: AnswerFormat
+    metric: Metric
+    splits: CardSplits = CardSplits()
+    labels: tuple[str, ...] | None = Field(default=None, min_length=2)
+    instructions: dict[AnswerFormat, str] = Field(default_factory=dict)
+    description: str = Field(default="", max_length=2000)
+    licence: str = Field(default="unknown", max_length=200)
+
+    @model_validator(mode="after")
+    def _metric_fits_format(self) -> TaskCard:
+        wanted = {"box": "iou", "multiple_choice": "option_letter"}.get(self.answer_format)
+        if wanted and self.metric != wanted:
+            raise ValueError(
+                f"metric {self.metric!r} does not fit answer_format {self.answer_format.value!r}: "
+                f"use {wanted!r}"
+            )
+        if self.metric == "iou" and self.answer_format != AnswerFormat.BOX:
+            raise ValueError("metric 'iou' scores boxes only: set answer_format to 'box'")
+        if self.metric == "option_letter" and self.answer_format != AnswerFormat.MULTIPLE_CHOICE:
+            raise ValueError("metric 'option_letter' needs answer_format 'multiple_choice'")
+        return self

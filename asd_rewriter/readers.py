@@ -1,0 +1,163 @@
+"""Reading split files row by row: a JSON array or JSON lines, in bounded memory."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+_CHUNK = 256 * 1024
+_SPACE = re.compile(r"[ \t\r\n]*")
+_DECODER = json.JSONDecoder()
+
+
+@dataclass(frozen=True)
+class RawRow:
+    """One row as read: the line it starts at (from 1) and its JSON value."""
+
+    line: int
+    value: Any
+
+
+@dataclass(frozen=True)
+class UnreadableRow:
+    """A row that is not JSON: where (line, from 1), what is wrong; `fatal`: nothing follows."""
+
+    line: int
+    message: str
+    fatal: bool
+
+
+def read_rows(file: BinaryIO, max_row_chars: int) -> Iterator[RawRow | UnreadableRow]:
+    """Yield the rows of a split file; its first character decides between array and JSON lines.
+
+    After a line that does not parse, reading goes on with the next line; inside an array it ends.
+    """
+    text = _Text(file, max_row_chars)
+    try:
+        text.skip_space()
+        if text.peek() == "[":
+            yield from _array_rows(text)
+        elif text.peek():
+            yield from _line_rows(text)
+    except UnicodeDecodeError:
+        yield UnreadableRow(text.line, "the file is not UTF-8 text from this line on", True)
+
+
+class _Text:
+    """A decoded window on the file: at least `reach` characters ahead, as long as there are any."""
+
+    def __init__(self, file: BinaryIO, reach: int) -> None:
+        self._file = file
+        self._decode = codecs.getincrementaldecoder("utf-8-sig")()
+        self._at_end = False
+        self.reach = reach
+        self.window = ""
+        self.at = 0
+        self.line = 1
+
+    def fill(self) -> None:
+        """Read on until `reach` characters lie ahead or the file ends."""
+        if len(self.window) - self.at > self.reach or self._at_end:
+            return
+        pieces = [self.window[self.at :]]
+        ahead = len(pieces[0])
+        while ahead <= self.reach + _CHUNK and not self._at_end:
+            data = self._file.read(_CHUNK)
+            self._at_end = not data
+            pieces.append(self._decode.decode(data, final=self._at_end))
+            ahead += len(pieces[-1])
+        self.window = "".join(pieces)
+        self.at = 0
+
+    def move(self, to: int) -> None:
+        """Go on to a position in the window, counting lines."""
+        self.line += self.window.count("\n", self.at, to)
+        self.at = to
+
+    def skip_space(self) -> None:
+        """Go on to the next character that is not white space."""
+        while True:
+            self.fill()
+            found = _SPACE.match(self.window, self.at)
+            assert found is not None
+            self.move(found.end())
+            if self.at < len(self.window) or self._at_end:
+                return
+
+    def peek(self) -> str:
+        """Return the next character, or nothing at the end."""
+        return self.window[self.at : self.at + 1]
+
+
+def _array_rows(text: _Text) -> Iterator[RawRow | UnreadableRow]:
+    text.move(text.at + 1)
+    text.skip_space()
+    if text.peek() == "]":
+        return
+    while True:
+        line = text.line
+        try:
+            value, end = _DECODER.raw_decode(text.window, text.at)
+        except (ValueError, RecursionError) as error:
+            yield _array_failure(text, error)
+            return
+        if end - text.at > text.reach:
+            yield _too_long(text)
+            return
+        text.move(end)
+        yield RawRow(line, value)
+        text.skip_space()
+        mark = text.peek()
+        if mark == "]":
+            return
+        if mark != ",":
+            seen = repr(mark) if mark else "the end of the file"
+            yield UnreadableRow(text.line, f"expected ',' or ']' after a row, found {seen}", True)
+            return
+        text.move(text.at + 1)
+        text.skip_space()
+
+
+def _array_failure(text: _Text, error: Exception) -> UnreadableRow:
+    where = error.pos if isinstance(error, json.JSONDecodeError) else text.at
+    cut_off = where >= len(text.window) - 64 or "Unterminated" in str(error)
+    if len(text.window) - text.at > text.reach and cut_off:
+        return _too_long(text)
+    line = text.line + text.window.count("\n", text.at, where)
+    return UnreadableRow(line, _reason(error), True)
+
+
+def _too_long(text: _Text) -> UnreadableRow:
+    return UnreadableRow(text.line, f"a row is longer than {text.reach:,} characters", True)
+
+
+def _line_rows(text: _Text) -> Iterator[RawRow | UnreadableRow]:
+    while True:
+        text.skip_space()
+        if not text.peek():
+            return
+        line = text.line
+        end = text.window.find("\n", text.at)
+        end = len(text.window) if end < 0 else end
+        if end - text.at > text.reach:
+            yield _too_long(text)
+            return
+        row = text.window[text.at : end]
+        text.move(end)
+        try:
+            yield RawRow(line, json.loads(row))
+        except (ValueError, RecursionError) as error:
+            column = f" (column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
+            yield UnreadableRow(line, _reason(error) + column, False)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"not valid JSON: {error.msg}"
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    return "not valid JSON: a number is too long"

@@ -1,0 +1,51 @@
+"""Samples: the instruction rows that flow from intake to training and evaluation, as JSON lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from asd_rewriter.formats import AnswerFormat
+
+
+class Turn(BaseModel):
+    """One question with its answer. The question carries no format instruction.
+
+    `references` holds further accepted answers (VQA style); empty means `answer` alone.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    question: str
+    answer: str
+    format: AnswerFormat
+    references: tuple[str, ...] = ()
+
+
+class Sample(BaseModel):
+    """One row: 0..n images (SHA-256 hex digests of their bytes) and 1..n turns."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    images: tuple[str, ...] = ()
+    turns: tuple[Turn, ...] = Field(min_length=1)
+
+
+def write_samples(path: Path, samples: Iterable[Sample]) -> int:
+    """Write samples as JSON lines to `path`; return how many were written."""
+    count = 0
+    with path.open("w", encoding="utf-8") as file:
+        for sample in samples:
+            file.write(sample.model_dump_json() + "\n")
+            count += 1
+    return count
+
+
+def read_samples(path: Path) -> Iterator[Sample]:
+    """Yield the samples of a JSON-lines file written by `write_samples`, in order."""
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            yield Sample.model_validate_json(line)
