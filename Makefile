@@ -1,0 +1,82 @@
+# Targets for people and CI alike; `make help` lists them.
+PYTHON ?= python3.11
+LOCK ?= cpu
+VENV := .venv
+RUN := $(VENV)/bin/python
+STAMP := $(VENV)/.installed-$(LOCK)
+DEV_STAMP := $(VENV)/.installed-dev
+# An extra index for torch's CPU wheels, where the default index has none: TORCH_INDEX=<url>
+TORCH_FLAGS := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+
+.PHONY: help install install-dev demo clean-demo test test-unit test-conformance test-e2e \
+	test-deep lint format lock minicoin-acceptance clean
+
+help:  ## list the targets
+	@grep -E '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(STAMP): deploy/locks/$(LOCK).txt pyproject.toml | $(VENV)/bin/python
+ifeq ($(LOCK),cpu)
+	$(RUN) -m pip install --progress-bar on $(TORCH_FLAGS) torch==2.13.0
+	$(RUN) -m pip install --progress-bar on --no-deps -r deploy/locks/cpu.txt
+else
+	$(RUN) -m pip install --progress-bar on -r deploy/locks/$(LOCK).txt
+endif
+	$(RUN) -m pip install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEV_STAMP): deploy/locks/dev.txt $(STAMP)
+	$(RUN) -m pip install --progress-bar on --no-deps -r deploy/locks/dev.txt
+	@touch $@
+
+install: $(STAMP)  ## make .venv with everything pinned (LOCK=gpu on a GPU machine)
+
+install-dev: $(DEV_STAMP)  ## the same, with the tools for tests and lint
+
+demo: install  ## three tasks through the whole loop on the tiny base, then a rollback
+	$(RUN) -m deploy.demo $(DEMO_ARGS)
+
+clean-demo:  ## remove the demo's state folder
+	$(if $(wildcard .retain-demo),$(RUN) -m deploy.demo --clean)
+
+test: install-dev  ## all tests of the default run: unit, conformance, end to end
+	$(RUN) -m pytest
+
+test-unit: install-dev  ## fast tests only
+	$(RUN) -m pytest -m "not conformance and not e2e and not deep"
+
+test-conformance: install-dev  ## every method through a real torchrun
+	$(RUN) -m pytest -m "conformance and not deep"
+
+test-e2e: install-dev  ## the whole loop with real service, trainer and vLLM
+	$(RUN) -m pytest -m "e2e and not deep"
+
+test-deep: install-dev  ## what takes longer than the default run allows
+	$(RUN) -m pytest -m deep
+
+lint: install-dev  ## ruff, mypy, import layers
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+format: install-dev  ## let ruff write the code's layout
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+bench-%: install-dev  ## run a benchmark, e.g. bench-loop; the last line of stdout is JSON
+	@$(RUN) -m tests.bench.$(subst -,_,$*)
+
+minicoin-acceptance: install-dev  ## measure what minicoin must show on retain-tiny
+	$(RUN) -m deploy.demo.tiny.acceptance
+
+lock: install-dev  ## write the lock files anew from this environment
+	$(RUN) -m deploy.lock train serve > deploy/locks/cpu.txt.new
+	mv deploy/locks/cpu.txt.new deploy/locks/cpu.txt
+	$(RUN) -m deploy.lock train serve dev | comm -13 deploy/locks/cpu.txt - > deploy/locks/dev.txt.new
+	mv deploy/locks/dev.txt.new deploy/locks/dev.txt
+
+clean:  ## remove the environment and all caches
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
