@@ -1,0 +1,1 @@
+"""Continual-learning training jobs: one loop, methods behind one contract, files as interface."""

@@ -1,0 +1,60 @@
+"""The trainer's errors: what was refused, the value seen, the limit, the way out.
+
+    TrainerError
+    +-- InputError            a file or folder the spec names cannot be used
+    |   +-- RowError          one sample cannot become a training row
+    |   +-- DeltaError        an adapter of the lineage does not fit the base
+    |   +-- StateError        the parent's method state does not fit the method
+    +-- TargetError           `target_modules` matches nothing that can be adapted
+    +-- EnvironmentRefused    this machine lacks something the run needs
+    +-- NonFiniteLoss         the loss became NaN or infinite
+    +-- Stopped               SIGTERM was obeyed; a resume continues from the last checkpoint
+
+`reason` is the end a supervisor records for an uncaught error of that class.
+"""
+
+from __future__ import annotations
+
+from trainer.spec import ExitReason
+
+
+class TrainerError(Exception):
+    """Something a user of the trainer can meet and act on."""
+
+    reason: ExitReason = "crashed"
+
+
+class InputError(TrainerError):
+    """A file or folder that the spec names is missing or cannot be read."""
+
+
+class RowError(InputError):
+    """One sample cannot become a training row."""
+
+
+class DeltaError(InputError):
+    """An adapter of the lineage is no plain LoRA, or does not fit the base."""
+
+
+class StateError(InputError):
+    """The parent's method state does not fit this method or its config."""
+
+
+class TargetError(TrainerError):
+    """No module of the model matches a requested target."""
+
+
+class EnvironmentRefused(TrainerError):
+    """This machine lacks something the run needs."""
+
+
+class NonFiniteLoss(TrainerError):
+    """The loss became NaN or infinite; the weights of this attempt are of no use."""
+
+    reason: ExitReason = "nan_loss"
+
+
+class Stopped(TrainerError):
+    """SIGTERM was obeyed; a resume continues from the last checkpoint."""
+
+    reason: ExitReason = "checkpointed"

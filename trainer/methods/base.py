@@ -1,0 +1,120 @@
+"""The method contract: a few hooks that return values. The loop knows nothing else of a method.
+
+Order of calls, on every rank: `prepare` (before the DeepSpeed engine exists), `mask_gradients`,
+then `penalty` once per optimizer step, and after the last step `finish` and `export`. At
+ZeRO-3 the loop gathers the trainable parameters around `penalty`, `finish` and `export`.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from trainer.catalog import METHODS
+from trainer.errors import StateError
+from trainer.spec import BaseModelSpec
+
+TENSORS_FILE = "state.safetensors"
+FACTS_FILE = "state.json"
+
+
+@dataclass(frozen=True)
+class MethodState:
+    """What a method carries to the next task: named tensors and JSON facts. Empty at first."""
+
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def save(self, folder: Path) -> None:
+        """Write `state.json` and, if there are tensors, `state.safetensors`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.tensors:
+            whole = {name: tensor.cpu().contiguous() for name, tensor in self.tensors.items()}
+            save_file(whole, folder / TENSORS_FILE)
+        text = json.dumps(self.facts, indent=1, sort_keys=True)
+        (folder / FACTS_FILE).write_text(text + "\n", encoding="utf-8")
+
+    @staticmethod
+    def load(folder: Path) -> MethodState:
+        """Return the state saved in `folder`; raises StateError when it cannot be read."""
+        try:
+            facts = json.loads((folder / FACTS_FILE).read_text(encoding="utf-8"))
+            path = folder / TENSORS_FILE
+            tensors = load_file(path) if path.exists() else {}
+        except (OSError, ValueError, SafetensorError) as error:
+            raise StateError(f"Cannot read the parent's method state: {error}") from error
+        return MethodState(tensors, facts)
+
+
+@dataclass(frozen=True)
+class LoRAMatrix:
+    """One adapted matrix while training, `module` being its path in the base.
+
+    The update is `scale * b @ a` with `a` (rank, in) and `b` (out, rank), both trained.
+    """
+
+    module: str
+    a: nn.Parameter
+    b: nn.Parameter
+    scale: float
+
+
+class Method(ABC):
+    """A continual-learning method. One module, one line in `trainer.catalog`."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def prepare(self, model: nn.Module, state: MethodState) -> nn.Module:
+        """Return the model to train: the frozen base with what this method trains added.
+
+        `state` is the parent's. Raises StateError when it does not fit, TargetError when
+        there is nothing to adapt.
+        """
+
+    def mask_gradients(self, model: nn.Module) -> None:  # noqa: B027 (optional hook)
+        """Register gradient hooks on the prepared model's parameters; default: none."""
+
+    def penalty(self, model: nn.Module) -> Tensor | None:
+        """Return what is added to the task loss, a scalar with gradient; None for nothing."""
+        return None
+
+    @abstractmethod
+    def finish(self, model: nn.Module) -> MethodState:
+        """Return the state for the next task, this one included."""
+
+    @abstractmethod
+    def export(self, model: nn.Module, folder: Path, base: BaseModelSpec) -> None:
+        """Write the trained delta to `folder`, in the form that the catalog declares."""
+
+
+def build_method(name: str, config: dict[str, Any]) -> Method:
+    """Return the method of that name; pydantic's ValidationError for a config that does not fit."""
+    entry = METHODS[name]
+    module, _, class_name = entry.class_path.partition(":")
+    method: Method = getattr(import_module(module), class_name)(entry.config(**config))
+    return method
+
+
+def lora_matrices(model: nn.Module) -> Iterator[LoRAMatrix]:
+    """Yield the adapted matrices of a PEFT model, in the model's order."""
+    from peft.tuners.lora import LoraLayer
+
+    layers: Any = ((name, it) for name, it in model.named_modules() if isinstance(it, LoraLayer))
+    for name, module in layers:
+        if "default" in module.lora_A:
+            yield LoRAMatrix(
+                module=name.removeprefix("base_model.model."),
+                a=module.lora_A["default"].weight,
+                b=module.lora_B["default"].weight,
+                scale=float(module.scaling["default"]),
+            )
