@@ -1,0 +1,1 @@
+"""The control plane: REST API, durable jobs, versions and aliases, engines, dashboard."""

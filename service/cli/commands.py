@@ -1,0 +1,336 @@
+"""The commands. Each matches one REST call; `--json` prints that call's answer as it is."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from service.cli import context, view
+from service.cli.context import JsonFlag, connect, console, print_json
+from service.cli.serve import serve
+
+app = typer.Typer(
+    name="retain",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help="""Continual instruction tuning for multimodal LLMs.
+
+Start with `retain serve`, then `retain stream create`, `retain task submit --wait`,
+`retain report`, `retain chat`, and `retain rollback` when a version disappoints.
+""",
+)
+streams = typer.Typer(no_args_is_help=True, help="Model lines: create and list.")
+tasks = typer.Typer(no_args_is_help=True, help="Datasets: submit and list.")
+jobs = typer.Typer(no_args_is_help=True, help="Background work: watch and steer.")
+keys = typer.Typer(no_args_is_help=True, help="API keys: create, list, revoke.")
+for name, group in (("stream", streams), ("task", tasks), ("job", jobs), ("key", keys)):
+    app.add_typer(group, name=name)
+app.command()(serve)
+
+JsonText = Annotated[str | None, typer.Option(help="JSON object, or @file with one.")]
+
+
+@app.callback()
+def choose_service(
+    url: Annotated[
+        str, typer.Option(envvar="RETAIN_URL", help="Where the service listens.")
+    ] = "http://127.0.0.1:8000",
+    state_dir: Annotated[
+        Path, typer.Option(envvar="RETAIN_STATE_DIR", help="State folder with the admin key.")
+    ] = Path(".retain"),
+) -> None:
+    """Choose the service; the key comes from RETAIN_API_KEY or the state folder's admin.key."""
+    context.target.url = url
+    context.target.key = context.find_key(state_dir)
+
+
+def _object(text: str | None) -> dict[str, Any]:
+    if not text:
+        return {}
+    source = Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text
+    try:
+        value = json.loads(source)
+    except json.JSONDecodeError as error:
+        raise typer.BadParameter(
+            f"not JSON: {error}. Give an object like '{{\"rank\": 16}}'."
+        ) from error
+    if not isinstance(value, dict):
+        raise typer.BadParameter(f"a JSON object is needed, got {type(value).__name__}.")
+    return value
+
+
+@streams.command("create")
+def stream_create(
+    name: Annotated[str, typer.Argument(help="e.g. shop-assistant")],
+    base: Annotated[str, typer.Option(help="Base model: a local folder or a hub id.")],
+    revision: Annotated[str | None, typer.Option(help="Hub revision.")] = None,
+    method: Annotated[str, typer.Option(help="Continual-learning method.")] = "reglora",
+    method_config: JsonText = None,
+    hyperparameters: JsonText = None,
+    x_percent: Annotated[float, typer.Option(help="Rows rewritten by ASD, in percent.")] = 20.0,
+    gate: JsonText = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Create a stream on a base model.
+
+    Example: `retain stream create demo --base ./my-model --method reglora`
+    """
+    fields = {
+        "name": name,
+        "base": base,
+        "revision": revision,
+        "method": method,
+        "method_config": _object(method_config),
+        "hyperparameters": _object(hyperparameters),
+        "x_percent": x_percent,
+        "gate": _object(gate),
+    }
+    with connect() as client:
+        stream = client.create_stream(**{k: v for k, v in fields.items() if v not in (None, {})})
+    if as_json:
+        return print_json(stream)
+    console.print(f"stream [bold]{name}[/] created on {base}")
+    console.print(f"next: retain task submit {name} --card card.json --archive data.tar.gz --wait")
+
+
+@streams.command("list")
+def stream_list(as_json: JsonFlag = False) -> None:
+    """List the streams."""
+    with connect() as client:
+        rows = client.list_all("/v1/streams")
+    if as_json:
+        return print_json(rows)
+    columns = ("name", "base", "method", "created_at")
+    console.print(view.table("streams", columns, [[row.get(c) for c in columns] for row in rows]))
+
+
+@tasks.command("submit")
+def task_submit(
+    stream: str,
+    card: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="Task card (JSON).")],
+    archive: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="zip, tar or tar.gz.")],
+    options: JsonText = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Show live progress until it ends.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Submit a dataset: it is validated, rewritten, trained, evaluated, gated and promoted.
+
+    Example: `retain task submit demo --card card.json --archive task.tar.gz --wait`
+    """
+    body = _object(f"@{card}")
+    with connect() as client:
+        job = client.submit_task(stream, body, archive, _object(options), dry_run=dry_run)
+        if dry_run:
+            return print_json(job)
+        if wait:
+            job = _follow(client, job["id"], quiet=as_json)
+    if as_json:
+        print_json(job)
+    elif not wait:
+        console.print(f"job [bold]{job['id']}[/] {job['state']}")
+        console.print(f"next: retain job watch {job['id']}")
+    _exit_for(job)
+
+
+@tasks.command("list")
+def task_list(stream: str, as_json: JsonFlag = False) -> None:
+    """List the tasks of a stream."""
+    with connect() as client:
+        rows = client.list_all(f"/v1/streams/{stream}/tasks")
+    if as_json:
+        return print_json(rows)
+    columns = ("name", "state", "created_at")
+    console.print(view.table("tasks", columns, [[row.get(c) for c in columns] for row in rows]))
+
+
+@jobs.command("list")
+def job_list(
+    stream: str | None = None, state: str | None = None, as_json: JsonFlag = False
+) -> None:
+    """List jobs, newest first."""
+    with connect() as client:
+        rows = client.list_all("/v1/jobs", stream=stream, state=state)
+    if as_json:
+        return print_json(rows)
+    columns = ("id", "stream", "task", "state", "phase", "reason")
+    console.print(view.table("jobs", columns, [[row.get(c) for c in columns] for row in rows]))
+
+
+@jobs.command("show")
+def job_show(job: str) -> None:
+    """Print a job as JSON."""
+    with connect() as client:
+        print_json(client.job(job))
+
+
+@jobs.command("watch")
+def job_watch(job: str, as_json: JsonFlag = False) -> None:
+    """Show a job's progress until it ends."""
+    with connect() as client:
+        ended = _follow(client, job, quiet=as_json)
+    if as_json:
+        print_json(ended)
+    _exit_for(ended)
+
+
+def _follow(client: Any, job_id: str, *, quiet: bool = False) -> dict[str, Any]:
+    console_used = context.errors if quiet else console
+    view.JobProgress(console_used).follow(client.watch(job_id))
+    job: dict[str, Any] = client.job(job_id)
+    console_used.print(
+        f"job {job_id} {job['state']}" + (f": {job['reason']}" if job["reason"] else "")
+    )
+    return job
+
+
+def _exit_for(job: dict[str, Any]) -> None:
+    if job.get("state") in ("failed", "cancelled"):
+        raise typer.Exit(1)
+
+
+def _control(job: str, action: str, as_json: bool) -> None:
+    with connect() as client:
+        answer = client.control(job, action)
+    if as_json:
+        return print_json(answer)
+    console.print(
+        f"job {job}: {answer['state']}" + (f" ({answer['reason']})" if answer["reason"] else "")
+    )
+
+
+@jobs.command("pause")
+def job_pause(job: str, as_json: JsonFlag = False) -> None:
+    """Pause a job; a running trainer writes a checkpoint first."""
+    _control(job, "pause", as_json)
+
+
+@jobs.command("resume")
+def job_resume(job: str, as_json: JsonFlag = False) -> None:
+    """Resume a paused job from its checkpoint."""
+    _control(job, "resume", as_json)
+
+
+@jobs.command("cancel")
+def job_cancel(job: str, as_json: JsonFlag = False) -> None:
+    """Cancel a job; no version is made."""
+    _control(job, "cancel", as_json)
+
+
+@jobs.command("retry")
+def job_retry(job: str, as_json: JsonFlag = False) -> None:
+    """Run a failed or cancelled job again on the stored data."""
+    _control(job, "retry", as_json)
+
+
+@app.command()
+def versions(stream: str, as_json: JsonFlag = False) -> None:
+    """List a stream's versions with their aliases."""
+    with connect() as client:
+        rows = client.list_all(f"/v1/streams/{stream}/versions")
+    if as_json:
+        return print_json(rows)
+    body = [
+        (
+            f"{stream}@{row['number']}",
+            row.get("task"),
+            ", ".join(row.get("aliases", [])),
+            row.get("verdict"),
+            row["created_at"],
+        )
+        for row in rows
+    ]
+    console.print(view.table("versions", ("version", "task", "aliases", "gate", "created"), body))
+
+
+@app.command()
+def report(
+    version: Annotated[str, typer.Argument(help="stream@number, e.g. demo@3")],
+    output: Annotated[Path | None, typer.Option(help="Write a self-contained HTML page.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show what a version learned and what it forgot."""
+    stream, _, number = version.partition("@")
+    path = f"/v1/streams/{stream}/versions/{number or 'production'}/report"
+    with connect() as client:
+        if as_json:
+            return print_json(client.get(path))
+        if output is not None:
+            output.write_text(client.text(path, format="html"), encoding="utf-8")
+            return console.print(f"written to {output}")
+        from rich.markdown import Markdown
+
+        console.print(Markdown(client.text(path, format="markdown")))
+
+
+@app.command()
+def chat(
+    model: Annotated[str, typer.Argument(help="stream, stream@7, stream@0 or stream@alias")],
+    question: str,
+    image: Annotated[Path | None, typer.Option(exists=True, dir_okay=False)] = None,
+    max_tokens: int = 64,
+    as_json: JsonFlag = False,
+) -> None:
+    """Ask a version one question.
+
+    Example: `retain chat demo@2 "What is in the image?" --image cat.png`
+    """
+    with connect() as client:
+        answer = client.chat(model, question, image, max_tokens=max_tokens)
+    if as_json:
+        return print_json(answer)
+    console.print(f"[dim]{answer['model']}[/] {answer['choices'][0]['message']['content']}")
+
+
+@app.command()
+def rollback(
+    stream: str,
+    to: Annotated[str, typer.Option(help="Version number, or 'previous'.")] = "previous",
+    reason: Annotated[str, typer.Option(help="Why; kept in the journal.")] = "rollback by hand",
+    alias: str = "production",
+    override: Annotated[
+        bool, typer.Option("--override", help="Promote past a gate that blocks (admin).")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Move an alias back (or to any version); the engine proves the version first.
+
+    Example: `retain rollback demo --to 2 --reason "worse on invoices"`
+    """
+    version: int | str = int(to) if to.isdigit() else to
+    with connect() as client:
+        move = client.move_alias(stream, version, reason, alias=alias, override=override)
+    if as_json:
+        return print_json(move)
+    console.print(f"{stream}@{alias}: {move['from']} -> [bold]{move['to']}[/] ({move['kind']})")
+
+
+@keys.command("create")
+def key_create(name: str, role: str = "operator") -> None:
+    """Make an API key; its secret is shown this once."""
+    with connect() as client:
+        print_json(client.post("/v1/keys", {"name": name, "role": role}))
+
+
+@keys.command("list")
+def key_list() -> None:
+    """List API keys."""
+    with connect() as client:
+        print_json(client.list_all("/v1/keys"))
+
+
+@keys.command("revoke")
+def key_revoke(key: str) -> None:
+    """Revoke an API key at once."""
+    with connect() as client:
+        print_json(client.delete(f"/v1/keys/{key}"))
+
+
+if os.environ.get("RETAIN_DEBUG"):
+    app.pretty_exceptions_enable = True
+else:
+    app.pretty_exceptions_enable = False

@@ -1,0 +1,102 @@
+"""How answers look in a terminal: tables, the accuracy matrix, live job progress."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+Json = dict[str, Any]
+PHASES = ("validate", "rewrite", "train", "register", "evaluate", "gate", "promote")
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
+    """Return a plain table; None shows as a dash."""
+    view = Table(title=title, title_justify="left", title_style="bold", header_style="dim")
+    for column in columns:
+        view.add_column(column)
+    for row in rows:
+        view.add_row(*("-" if cell is None else str(cell) for cell in row))
+    return view
+
+
+def matrix_table(matrix: Json) -> Table:
+    """Return the accuracy matrix: a row per version, a column per task, points 0..100."""
+    tasks = matrix["tasks"]
+    view = Table(title="accuracy by version and task (points)", title_justify="left")
+    view.add_column("version")
+    for task in tasks:
+        view.add_column(task, justify="right")
+    for row in matrix["rows"]:
+        cells = [_cell(row["cells"].get(task)) for task in tasks]
+        view.add_row(row["version"], *cells)
+    return view
+
+
+def _cell(cell: Json | None) -> str:
+    return "·" if cell is None else f"{cell['accuracy']:.1f} [dim](n={cell['n']})[/]"
+
+
+class JobProgress:
+    """Show a job's events as one bar per phase; ends with the job's last word."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.bars = Progress(
+            TextColumn("{task.fields[phase]:<9}"),
+            BarColumn(bar_width=30),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TimeElapsedColumn(),
+            TextColumn("[dim]{task.fields[note]}"),
+            console=console,
+        )
+        self._current: TaskID | None = None
+        self._phase = ""
+
+    def follow(self, events: Iterable[Json]) -> None:
+        """Consume events until they end."""
+        with self.bars:
+            for event in events:
+                self.show(event)
+            self._finish_phase()
+
+    def show(self, event: Json) -> None:
+        """Show one event."""
+        kind, data = event["kind"], event["data"]
+        if kind == "phase":
+            self._start_phase(data)
+        elif kind == "progress":
+            self._progress(data)
+        elif kind in ("warning", "error", "log"):
+            style = {"warning": "yellow", "error": "red"}.get(kind, "dim")
+            self.console.print(f"[{style}]{data.get('message', data)}[/]", highlight=False)
+        elif kind == "state" and data.get("reason"):
+            self.console.print(f"{data['state']}: {data['reason']}", highlight=False)
+
+    def _start_phase(self, data: Json) -> None:
+        if data.get("state", "running") != "running":
+            return
+        self._finish_phase()
+        self._phase = str(data["phase"])
+        self._current = self.bars.add_task("", phase=self._phase, note="", total=None)
+
+    def _progress(self, data: Json) -> None:
+        if data.get("phase", self._phase) != self._phase or self._current is None:
+            self._start_phase({"phase": data["phase"]})
+        assert self._current is not None
+        self.bars.update(
+            self._current,
+            completed=data.get("done") or 0,
+            total=data.get("total"),
+            note=str(data.get("message") or ""),
+        )
+
+    def _finish_phase(self) -> None:
+        if self._current is not None:
+            total = self.bars.tasks[self._current].total or 1
+            self.bars.update(self._current, completed=total, total=total)
+            self.bars.stop_task(self._current)
+            self._current = None

@@ -1,0 +1,179 @@
+"""The Python client: one method per REST call, used by the command line and the demo alike."""
+
+from __future__ import annotations
+
+import base64
+import json
+import mimetypes
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+from uuid import uuid4
+
+import httpx
+
+Json = dict[str, Any]
+TERMINAL = ("succeeded", "failed", "cancelled")
+
+
+class ApiError(Exception):
+    """An error answer of the service: HTTP status, code, message and request id."""
+
+    def __init__(self, status: int, code: str, message: str, request_id: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.request_id = request_id
+
+
+class RetainClient:
+    """A connection to one service. POSTs carry an Idempotency-Key of their own.
+
+    Every method raises `ApiError` for an error answer and httpx's errors when nobody answers.
+    """
+
+    def __init__(self, url: str, key: str | None = None, timeout: float = 120.0) -> None:
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        self.http = httpx.Client(base_url=url, headers=headers, timeout=timeout)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.http.close()
+
+    def get(self, path: str, **params: Any) -> Json:
+        """Return the JSON answer of a GET."""
+        query = {key: value for key, value in params.items() if value is not None}
+        return _json(self.http.get(path, params=query))
+
+    def post(self, path: str, body: Json | None = None) -> Json:
+        """Return the JSON answer of a POST, sent once however often the transport retries."""
+        headers = {"idempotency-key": uuid4().hex}
+        return _json(self.http.post(path, json=body or {}, headers=headers))
+
+    def delete(self, path: str) -> Json:
+        """Return the JSON answer of a DELETE."""
+        return _json(self.http.delete(path))
+
+    def text(self, path: str, **params: Any) -> str:
+        """Return the text of a GET (Markdown or HTML reports)."""
+        answer = self.http.get(path, params=params)
+        _raise_for_error(answer)
+        return answer.text
+
+    def list_all(self, path: str, **params: Any) -> list[Json]:
+        """Return all items of a list, page after page."""
+        items: list[Json] = []
+        while True:
+            page = self.get(path, limit=200, **params)
+            items += page["data"]
+            if not page["has_more"]:
+                return items
+            params["after"] = page["next_cursor"]
+
+    def create_stream(self, **fields: Any) -> Json:
+        """Create a stream: name, base, method and whatever else `POST /v1/streams` takes."""
+        return self.post("/v1/streams", fields)
+
+    def submit_task(
+        self,
+        stream: str,
+        card: Json,
+        archive: Path,
+        options: Json | None = None,
+        *,
+        dry_run: bool = False,
+        wait: float | None = None,
+    ) -> Json:
+        """Submit a task; return the job (or, with `dry_run`, the plan)."""
+        data = {"card": json.dumps(card), "options": json.dumps(options or {})}
+        params: Json = {"dry_run": "true"} if dry_run else {}
+        if wait is not None:
+            params["wait"] = wait
+        with archive.open("rb") as file:
+            answer = self.http.post(
+                f"/v1/streams/{stream}/tasks",
+                params=params,
+                data=data,
+                files={"archive": (archive.name, file)},
+                headers={"idempotency-key": uuid4().hex},
+                timeout=None,
+            )
+        return _json(answer)
+
+    def job(self, job_id: str) -> Json:
+        """Return a job."""
+        return self.get(f"/v1/jobs/{job_id}")
+
+    def control(self, job_id: str, action: str) -> Json:
+        """Pause, resume, cancel or retry a job; return it."""
+        return self.post(f"/v1/jobs/{job_id}/{action}")
+
+    def watch(self, job_id: str) -> Iterator[Json]:
+        """Yield a job's events as they happen, reconnecting without gaps, until it has ended."""
+        last = 0
+        while True:
+            try:
+                for event in self._stream_events(job_id, last):
+                    last = event["seq"]
+                    yield event
+            except httpx.TransportError:
+                pass  # the service restarts: reconnect below or raise from the call itself
+            if self.job(job_id)["state"] in TERMINAL:
+                yield from self.list_all(f"/v1/jobs/{job_id}/events", after=last)
+                return
+
+    def _stream_events(self, job_id: str, last: int) -> Iterator[Json]:
+        headers = {"accept": "text/event-stream", "last-event-id": str(last)}
+        path = f"/v1/jobs/{job_id}/events"
+        with self.http.stream("GET", path, headers=headers, timeout=None) as answer:
+            if answer.is_error:
+                answer.read()
+            _raise_for_error(answer)
+            for line in answer.iter_lines():
+                if line.startswith("data: "):
+                    yield cast("Json", json.loads(line[6:]))
+
+    def chat(self, model: str, question: str, image: Path | None = None, **fields: Any) -> Json:
+        """Ask one question, with an image if given; return OpenAI's chat completion."""
+        content: list[Json] = [{"type": "text", "text": question}]
+        if image is not None:
+            content.insert(0, {"type": "image_url", "image_url": {"url": data_url(image)}})
+        messages = [{"role": "user", "content": content}]
+        body = {"model": model, "messages": messages, "temperature": 0, **fields}
+        return _json(self.http.post("/v1/chat/completions", json=body))
+
+    def move_alias(
+        self,
+        stream: str,
+        version: int | str,
+        reason: str,
+        *,
+        alias: str = "production",
+        override: bool = False,
+    ) -> Json:
+        """Point an alias at a version (or at "previous"); return the journal entry."""
+        body = {"version": version, "reason": reason, "override": override}
+        return self.post(f"/v1/streams/{stream}/aliases/{alias}", body)
+
+
+def data_url(image: Path) -> str:
+    """Return an image file as a data URL."""
+    kind = mimetypes.guess_type(image.name)[0] or "image/png"
+    return f"data:{kind};base64,{base64.b64encode(image.read_bytes()).decode()}"
+
+
+def _json(answer: httpx.Response) -> Json:
+    _raise_for_error(answer)
+    return cast("Json", answer.json())
+
+
+def _raise_for_error(answer: httpx.Response) -> None:
+    if not answer.is_error:
+        return
+    try:
+        error = answer.json()["error"]
+        code, message = str(error["code"]), str(error["message"])
+    except (ValueError, KeyError, TypeError):
+        code, message = "http_error", f"HTTP {answer.status_code}: {answer.text[:300]}"
+    raise ApiError(answer.status_code, code, message, answer.headers.get("x-request-id"))

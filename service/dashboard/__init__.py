@@ -1,0 +1,1 @@
+"""Server-rendered pages: streams, versions with the matrix, jobs. Read-only."""

@@ -1,0 +1,127 @@
+"""The pages. Everything they show is also in the REST API."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Form, Request, Response
+from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
+from fastapi.templating import Jinja2Templates
+from pydantic import BaseModel
+
+from service.dashboard import queries
+from service.dashboard.sessions import COOKIE, LINK_SECONDS, SESSION_SECONDS, Sessions
+from service.deps import Reader, ServicesDep
+from service.errors import NotAuthenticated, NotFound
+from service.keys.operations import Caller, authenticate
+from service.reports.operations import get_report
+from service.reports.routes import html as report_as_html
+
+HERE = Path(__file__).parent
+STATIC = {path.name: path for path in (HERE / "static").iterdir()}
+CSP = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'"
+
+router = APIRouter(include_in_schema=False)
+templates = Jinja2Templates(HERE / "templates")
+sessions = Sessions()
+
+
+class LoginLink(BaseModel):
+    """A link that signs one browser in, once, within ten minutes."""
+
+    path: str
+
+
+def _signed_in(request: Request) -> Caller | None:
+    return sessions.find(request.cookies.get(COOKIE))
+
+
+Visitor = Annotated[Caller | None, Depends(_signed_in)]
+
+
+def _page(request: Request, name: str, context: dict[str, Any]) -> HTMLResponse:
+    headers = {"content-security-policy": CSP, "x-content-type-options": "nosniff"}
+    return templates.TemplateResponse(request, name, context, headers=headers)
+
+
+@router.get("/")
+def home(request: Request, services: ServicesDep, visitor: Visitor) -> Response:
+    """Show all streams and the latest jobs."""
+    if visitor is None:
+        return RedirectResponse("/ui/login", 303)
+    with services.db.read() as session:
+        context = {"streams": queries.streams(session), "jobs": queries.jobs(session)}
+    return _page(request, "home.html", context)
+
+
+@router.get("/ui/streams/{stream}")
+def stream_page(stream: str, request: Request, services: ServicesDep, visitor: Visitor) -> Response:
+    """Show one stream: aliases, versions, the accuracy matrix, the journal."""
+    if visitor is None:
+        return RedirectResponse("/ui/login", 303)
+    with services.db.read() as session:
+        context = queries.stream_page(session, stream)
+    return _page(request, "stream.html", context)
+
+
+@router.get("/ui/streams/{stream}/versions/{version}/report")
+def report_page(stream: str, version: str, services: ServicesDep, visitor: Visitor) -> Response:
+    """Show a version's report as its self-contained page."""
+    if visitor is None:
+        return RedirectResponse("/ui/login", 303)
+    with services.db.read() as session:
+        report = get_report(session, stream, version)
+    return report_as_html(services, report)
+
+
+@router.get("/ui/jobs/{job_id}")
+def job_page(job_id: str, request: Request, services: ServicesDep, visitor: Visitor) -> Response:
+    """Show one job: its phases and its last events; the page refreshes while it runs."""
+    if visitor is None:
+        return RedirectResponse("/ui/login", 303)
+    with services.db.read() as session:
+        context = queries.job_page(session, job_id)
+    return _page(request, "job.html", context)
+
+
+@router.get("/ui/login")
+def login_page(request: Request, token: str | None = None) -> Response:
+    """Show the sign-in form, or sign in by a one-time link."""
+    caller = sessions.take(token) if token else None
+    if caller is None:
+        note = "This link was used or has expired." if token else ""
+        return _page(request, "login.html", {"note": note})
+    return _sign_in(caller)
+
+
+@router.post("/ui/login")
+def login(request: Request, services: ServicesDep, key: Annotated[str, Form()]) -> Response:
+    """Sign in with an API key."""
+    try:
+        caller = authenticate(services.db, f"Bearer {key}", "reader")
+    except NotAuthenticated as error:
+        return _page(request, "login.html", {"note": error.message})
+    return _sign_in(caller)
+
+
+@router.post("/v1/login-links", include_in_schema=True, tags=["dashboard"], status_code=201)
+def create_login_link(caller: Reader) -> LoginLink:
+    """Make a link that signs one browser in to the dashboard as this key, once."""
+    return LoginLink(path=f"/ui/login?token={sessions.open(caller, LINK_SECONDS)}")
+
+
+@router.get("/static/{name}")
+def static(name: str) -> FileResponse:
+    """Return one of our own style sheets or scripts."""
+    if name not in STATIC:
+        raise NotFound(f"there is no static file {name!r}.")
+    return FileResponse(STATIC[name])
+
+
+def _sign_in(caller: Caller) -> Response:
+    response = RedirectResponse("/", 303)
+    response.set_cookie(
+        COOKIE, sessions.open(caller), max_age=SESSION_SECONDS, httponly=True, samesite="strict"
+    )
+    return response

@@ -1,0 +1,1 @@
+"""Engines: vLLM processes that serve a base and its adapters, watched and proven."""

@@ -1,0 +1,1 @@
+"""Jobs: background work, its events and its control."""

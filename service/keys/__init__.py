@@ -1,0 +1,1 @@
+"""API keys: made, hashed at rest, checked, revoked."""

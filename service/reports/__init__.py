@@ -1,0 +1,1 @@
+"""What a version learned and forgot: its report, and the accuracy matrix of its lineage."""

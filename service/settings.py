@@ -1,0 +1,45 @@
+"""All settings of the service, read once from `RETAIN_*` environment variables or arguments."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Where state lives, what the service listens on, and how engines and trainers start."""
+
+    model_config = SettingsConfigDict(env_prefix="RETAIN_", extra="forbid")
+
+    state_dir: Path = Path(".retain")
+    database_url: str | None = None  # default: SQLite inside state_dir
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    trainer_slots: int = Field(default=1, ge=1)
+    trainer_python: str = sys.executable
+    stop_grace_seconds: float = Field(default=30.0, gt=0)
+    engine_python: str = sys.executable
+    engine_max_lora_rank: int = 128
+    engine_max_loras: int = Field(default=4, ge=1)
+    engine_max_cpu_loras: int = Field(default=32, ge=1)
+    engine_max_model_len: int | None = None
+    engine_dtype: str = "auto"
+    engine_kv_cache_gib: int = Field(default=1, ge=1)
+    engine_start_timeout_seconds: float = Field(default=600.0, gt=0)
+    engine_extra_args: tuple[str, ...] = ()
+    max_upload_bytes: int = 20 * 2**30
+    max_request_bytes: int = 32 * 2**20
+
+    @property
+    def resolved_database_url(self) -> str:
+        """Return the SQLAlchemy URL in force."""
+        return self.database_url or f"sqlite:///{self.state_dir.resolve() / 'retain.db'}"
+
+    def folder(self, name: str) -> Path:
+        """Return (and make) a folder of the state directory, e.g. `blobs`, `attempts`."""
+        path = self.state_dir.resolve() / name
+        path.mkdir(parents=True, exist_ok=True)
+        return path

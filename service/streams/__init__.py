@@ -1,0 +1,1 @@
+"""Streams: model lines, and the tasks submitted to them."""

@@ -1,0 +1,154 @@
+"""Base models: a local folder or a hub id becomes a folder with a digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from adapters_store.backends import hash_file
+from service.errors import InvalidRequest, PermanentConflict
+
+ALLOWED_FILES = ("*.safetensors", "*.json", "*.txt", "*.jinja")
+"""What a base may consist of; nothing that could carry code is downloaded or digested."""
+
+_HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$")
+_COMMIT = re.compile(r"^[0-9a-f]{40}$")
+_MAX_HEADER_BYTES = 100 * 2**20
+
+Download = Callable[[str, str | None], Path]
+"""Fetch a hub id at a revision; return the local folder."""
+
+
+@dataclass(frozen=True)
+class ResolvedBase:
+    """Where a base lies, which revision it is, and the digest of its files."""
+
+    path: Path
+    revision: str | None
+    digest: str
+
+
+class BaseChanged(PermanentConflict):
+    """The base's files were changed under a stream that stands on them."""
+
+    code = "base_changed"
+
+
+@dataclass(frozen=True)
+class BaseSize:
+    """Parameters in all, and how many a LoRA of rank 1 on every projection would train."""
+
+    parameters: int
+    lora_parameters_per_rank: int
+
+
+def download_base(hub_id: str, revision: str | None) -> Path:
+    """Fetch a base from the hub into its cache, safetensors and text files only."""
+    from huggingface_hub import snapshot_download  # slow to import, and seldom needed
+
+    try:
+        allowed = list(ALLOWED_FILES)
+        return Path(snapshot_download(hub_id, revision=revision, allow_patterns=allowed))
+    except Exception as error:  # the hub's errors have no common base
+        raise InvalidRequest(
+            f"the base {hub_id!r} (revision {revision or 'default'}) cannot be fetched: "
+            f"{type(error).__name__}: {str(error)[:300]}. Check id, revision and network, or "
+            "give a local folder.",
+            param="base",
+        ) from error
+
+
+def resolve_base(
+    source: str, revision: str | None, download: Download = download_base
+) -> ResolvedBase:
+    """Return the folder behind a base's name; raises InvalidRequest when there is no usable one."""
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        folder = folder.resolve()
+    elif _HUB_ID.fullmatch(source):
+        folder = download(source, revision)
+        revision = folder.name if _COMMIT.fullmatch(folder.name) else revision
+    else:
+        raise InvalidRequest(
+            f"the base {source!r} is neither an existing folder nor a hub id like "
+            "'owner/model'. The folder must be readable by the service.",
+            param="base",
+        )
+    _check_files(source, folder)
+    return ResolvedBase(folder, revision, digest_base(folder))
+
+
+def digest_base(folder: Path) -> str:
+    """Return the SHA-256 over names and digests of the base's allowed files."""
+    lines = [f"{path.relative_to(folder).as_posix()} {hash_file(path)}" for path in _files(folder)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def check_base(folder: Path, digest: str) -> None:
+    """Raise BaseChanged when the base's files are not those that `digest` was made of.
+
+    Files that look as they did at the last check (size, time of change) are not read again.
+    """
+    stamp = tuple((str(path), *_stamp(path)) for path in _files(folder))
+    if _digest_of(folder, stamp) != digest:
+        raise BaseChanged(
+            f"the base in {folder} is not what it was when the stream was created: its digest "
+            f"was {digest[:16]}… and is now another. Restore its files, or create a new stream."
+        )
+
+
+@lru_cache(maxsize=16)
+def _digest_of(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> str:
+    return digest_base(folder)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def measure_base(folder: Path) -> BaseSize:
+    """Return the base's size, read from its safetensors headers alone."""
+    parameters = per_rank = 0
+    for path in sorted(folder.glob("*.safetensors")):
+        for name, shape in _shapes(path):
+            parameters += math.prod(shape)
+            if name.endswith("proj.weight") and len(shape) == 2 and "vision" not in name:
+                per_rank += sum(shape)
+    return BaseSize(parameters, per_rank)
+
+
+def _shapes(path: Path) -> Iterator[tuple[str, list[int]]]:
+    with path.open("rb") as file:
+        (size,) = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(min(size, _MAX_HEADER_BYTES)))
+    for name, entry in header.items():
+        if name != "__metadata__":
+            yield name, entry["shape"]
+
+
+def _files(folder: Path) -> list[Path]:
+    found = {path for pattern in ALLOWED_FILES for path in folder.rglob(pattern)}
+    visible = (p for p in found if not any(x.startswith(".") for x in p.relative_to(folder).parts))
+    return sorted(path for path in visible if path.is_file())
+
+
+def _check_files(source: str, folder: Path) -> None:
+    problem = None
+    if not (folder / "config.json").is_file():
+        problem = "has no config.json"
+    elif not any(folder.glob("*.safetensors")):
+        problem = "has no safetensors weights (pickled weights are never loaded)"
+    if problem:
+        raise InvalidRequest(
+            f"the base {source!r} {problem}. Give a folder or hub id with a model that "
+            "transformers' AutoModelForImageTextToText loads, saved as safetensors.",
+            param="base",
+        )

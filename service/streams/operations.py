@@ -1,0 +1,114 @@
+"""Creating and reading streams."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from service.db.engine import Database
+from service.db.tables import StreamRow
+from service.errors import NotFound, PermanentConflict
+from service.idempotency import Once, remember, replay
+from service.ids import new_id, now
+from service.pagination import Page, page_of
+from service.streams import plans, queries
+from service.streams.bases import Download, ResolvedBase, download_base, resolve_base
+from service.streams.schemas import StreamCreate, StreamRead
+from service.versions.operations import create_base_version
+
+
+def create_stream(
+    db: Database,
+    body: StreamCreate,
+    intention: Once | None = None,
+    download: Download = download_base,
+) -> StreamRead:
+    """Create a stream with its version 0; the base is fetched and digested first."""
+    plans.find_method(body.method)
+    method_config = plans.resolve_method_config(body.method, body.method_config)
+    hyperparameters = plans.resolve_hyperparameters(body.hyperparameters, body.seed)
+    with db.read() as session:
+        first = replay(session, intention)
+        if first is not None:
+            return StreamRead.model_validate(first)
+        _refuse_taken(session, body.name)
+    base = resolve_base(body.base, body.revision, download)
+    row = _row(body, base)
+    row.method_config, row.hyperparameters = method_config, hyperparameters
+    with db.write() as session:
+        first = replay(session, intention)
+        if first is not None:
+            return StreamRead.model_validate(first)
+        _refuse_taken(session, body.name)
+        session.add(row)
+        session.flush()
+        create_base_version(session, row)
+        created = stream_read(row)
+        remember(session, intention, created.model_dump(mode="json"))
+    return created
+
+
+def get_stream(session: Session, name: str) -> StreamRow:
+    """Return a stream; raises NotFound."""
+    row = queries.find_stream(session, name)
+    if row is None:
+        raise NotFound(f"there is no stream {name!r}. List them with GET /v1/streams.")
+    return row
+
+
+def read_stream(db: Database, name: str) -> StreamRead:
+    """Return a stream as it goes over the wire; raises NotFound."""
+    with db.read() as session:
+        return stream_read(get_stream(session, name))
+
+
+def list_streams(db: Database, after: str | None, limit: int) -> Page[StreamRead]:
+    """Return a page of streams by name."""
+    with db.read() as session:
+        rows = queries.list_streams(session, after, limit + 1)
+    return page_of([stream_read(row) for row in rows], limit, lambda it: it.name)
+
+
+def stream_read(row: StreamRow) -> StreamRead:
+    """Return a row's wire shape."""
+    return StreamRead(
+        id=row.id,
+        name=row.name,
+        base=row.base_source,
+        base_revision=row.base_revision,
+        base_digest=row.base_digest,
+        method=row.method,
+        method_config=row.method_config,
+        hyperparameters=row.hyperparameters,
+        x_percent=row.rewrite["x_percent"],
+        seed=row.rewrite["seed"],
+        gate=row.gate,
+        eval_limit=row.eval_limit,
+        created_at=row.created_at,
+    )
+
+
+def _row(body: StreamCreate, base: ResolvedBase) -> StreamRow:
+    is_folder = Path(body.base).expanduser().is_dir()
+    return StreamRow(
+        id=new_id("str"),
+        name=body.name,
+        base_source=str(base.path) if is_folder else body.base,
+        base_revision=base.revision,
+        base_path=str(base.path),
+        base_digest=base.digest,
+        method=body.method,
+        rewrite={"x_percent": body.x_percent, "seed": body.seed},
+        gate=body.gate.model_dump(mode="json"),
+        eval_limit=body.eval_limit,
+        next_version=1,
+        created_at=now(),
+    )
+
+
+def _refuse_taken(session: Session, name: str) -> None:
+    if queries.find_stream(session, name) is not None:
+        raise PermanentConflict(
+            f"there is a stream {name!r} already. Choose another name.", param="name"
+        )

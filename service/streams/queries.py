@@ -1,0 +1,61 @@
+"""SQL of streams and tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import func, literal, select, tuple_
+from sqlalchemy.orm import Session
+
+from service.db.tables import JobRow, StreamRow, TaskRow, UtcDateTime
+from service.workflow.states import TERMINAL
+
+
+def find_stream(session: Session, name: str) -> StreamRow | None:
+    """Return a stream by name."""
+    return session.scalar(select(StreamRow).where(StreamRow.name == name))
+
+
+def list_streams(session: Session, after: str | None, limit: int) -> list[StreamRow]:
+    """Return up to `limit` streams by name, those behind `after`."""
+    query = select(StreamRow).order_by(StreamRow.name).limit(limit)
+    if after is not None:
+        query = query.where(StreamRow.name > after)
+    return list(session.scalars(query))
+
+
+def list_tasks(session: Session, stream_id: str, after: str | None, limit: int) -> list[TaskRow]:
+    """Return up to `limit` tasks of a stream, oldest first, those behind the task `after`."""
+    query = select(TaskRow).where(TaskRow.stream_id == stream_id)
+    query = query.order_by(TaskRow.created_at, TaskRow.id).limit(limit)
+    last = session.get(TaskRow, after) if after else None
+    if last is not None:
+        place = tuple_(TaskRow.created_at, TaskRow.id)
+        query = query.where(place > tuple_(literal(last.created_at, UtcDateTime), last.id))
+    return list(session.scalars(query))
+
+
+def newest_jobs(session: Session, task_ids: Sequence[str]) -> dict[str, str]:
+    """Return the newest job's id of each task."""
+    query = (
+        select(JobRow.task_id, JobRow.id)
+        .where(JobRow.task_id.in_(task_ids))
+        .order_by(JobRow.queue_position)
+    )
+    return {task_id: job_id for task_id, job_id in session.execute(query)}
+
+
+def pending_jobs(session: Session, stream_id: str) -> list[tuple[JobRow, TaskRow]]:
+    """Return the stream's jobs that have not ended, with their tasks, in queue order."""
+    query = (
+        select(JobRow, TaskRow)
+        .join(TaskRow, JobRow.task_id == TaskRow.id)
+        .where(JobRow.stream_id == stream_id, JobRow.state.not_in(TERMINAL))
+        .order_by(JobRow.queue_position)
+    )
+    return [(job, task) for job, task in session.execute(query)]
+
+
+def next_queue_position(session: Session) -> int:
+    """Return the place behind every job there ever was."""
+    return (session.scalar(select(func.max(JobRow.queue_position))) or 0) + 1

@@ -1,0 +1,107 @@
+"""Wire shapes of streams and tasks."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from asd_rewriter.cards import NAME_PATTERN, TaskCard
+from eval.gate import GatePolicy
+
+
+class StreamCreate(BaseModel):
+    """A new model line: its base model, its method, and the defaults of its tasks.
+
+    `base` is a local folder or a hub id; `revision` a hub revision. `method_config` and
+    `hyperparameters` take the fields listed for the method; what is left out gets its default.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(pattern=NAME_PATTERN)
+    base: str = Field(min_length=1, max_length=4096)
+    revision: str | None = Field(default=None, max_length=200)
+    method: str = "reglora"
+    method_config: dict[str, Any] = Field(default_factory=dict)
+    hyperparameters: dict[str, Any] = Field(default_factory=dict)
+    x_percent: float = Field(default=20.0, ge=0, le=100, description="rows rewritten, in percent")
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    gate: GatePolicy = GatePolicy()
+    eval_limit: int = Field(default=200, ge=1, le=100_000, description="items per task")
+
+
+class StreamRead(BaseModel):
+    """A stream with everything resolved."""
+
+    object: Literal["stream"] = "stream"
+    id: str
+    name: str
+    base: str
+    base_revision: str | None
+    base_digest: str
+    method: str
+    method_config: dict[str, Any]
+    hyperparameters: dict[str, Any]
+    x_percent: float
+    seed: int
+    gate: dict[str, Any]
+    eval_limit: int
+    created_at: datetime
+
+
+class TaskOptions(BaseModel):
+    """What one task does differently from its stream. `parent`: a version number or an alias."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    method_config: dict[str, Any] = Field(default_factory=dict)
+    hyperparameters: dict[str, Any] = Field(default_factory=dict)
+    x_percent: float | None = Field(default=None, ge=0, le=100)
+    seed: int | None = Field(default=None, ge=0, lt=2**31)
+    parent: int | str | None = None
+    eval_limit: int | None = Field(default=None, ge=1, le=100_000)
+
+
+class TaskPlan(BaseModel):
+    """A task's fully resolved request, as its job keeps it. `parent` None: production then."""
+
+    model_config = ConfigDict(frozen=True)
+
+    method: str
+    method_config: dict[str, Any]
+    hyperparameters: dict[str, Any]
+    x_percent: float
+    seed: int
+    eval_limit: int
+    parent: int | None = None
+
+
+class PlanRead(BaseModel):
+    """What a task would take; nothing was kept. Estimates are rough (a factor of two)."""
+
+    object: Literal["plan"] = "plan"
+    rows: int
+    steps: int
+    seconds_estimate: float
+    memory_bytes_estimate: int
+    rank_after: int
+    rank_limit: int
+    tasks_left: int
+    parent: int
+    plan: TaskPlan
+
+
+class TaskRead(BaseModel):
+    """A task: pending, live (its version exists) or failed. `job` is its newest job."""
+
+    object: Literal["task"] = "task"
+    id: str
+    name: str
+    stream: str
+    state: str
+    card: TaskCard
+    counts: dict[str, Any]
+    job: str | None
+    created_at: datetime

@@ -1,0 +1,1 @@
+"""The durable workflow: phases, their runner, and what is cleaned up after them."""

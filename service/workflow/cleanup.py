@@ -1,0 +1,104 @@
+"""What goes when a job is cancelled or done: never anything that somebody else refers to."""
+
+from __future__ import annotations
+
+import math
+import shutil
+
+from sqlalchemy import delete, exists, or_, select
+from sqlalchemy.orm import Session
+
+from adapters_store.errors import BlobNotFound
+from service.db.tables import (
+    AliasMoveRow,
+    AliasRow,
+    CellRow,
+    JobRow,
+    PhaseRow,
+    PredictionRow,
+    RecordRow,
+    TaskRow,
+    VersionRow,
+)
+from service.ids import now
+from service.settings import Settings
+from service.workflow.context import Tools
+
+
+def discard_attempts(settings: Settings, job_id: str) -> None:
+    """Remove everything that a job's training left behind."""
+    shutil.rmtree(settings.folder("attempts") / job_id, ignore_errors=True)
+
+
+def discard_scratch(settings: Settings, job_id: str) -> None:
+    """Remove a finished job's checkpoints and unpacked lineage; logs and results stay."""
+    folder = settings.folder("attempts") / job_id
+    for path in [*folder.glob("*/checkpoints"), folder / "lineage"]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def discard_corpus(tools: Tools, job: JobRow) -> None:
+    """Delete a task's rewritten corpus; a retry makes the same one again."""
+    with tools.db.write() as session:
+        task = session.get_one(TaskRow, job.task_id)
+        digest, task.corpus_digest = task.corpus_digest, None
+    if digest is None or digest in tools.store.referenced():
+        return
+    with tools.db.read() as session:
+        if _is_used(session, digest):
+            return
+    try:
+        delete_unless_touched(tools, digest, tools.blobs.touched_at(digest))
+    except BlobNotFound:
+        return
+
+
+def delete_unless_touched(tools: Tools, digest: str, touched_at: float) -> None:
+    """Delete a blob that nobody has put again since `touched_at`."""
+    tools.blobs.delete(digest, not_touched_since=math.nextafter(touched_at, math.inf))
+
+
+def withdraw_version(session: Session, job: JobRow) -> bool:
+    """Take back the version of a cancelled job; return False when something refers to it.
+
+    Its phases no longer count as done, so that a retry trains anew under a new number.
+    """
+    version = session.scalar(select(VersionRow).where(VersionRow.job_id == job.id))
+    if version is not None:
+        if _is_referred_to(session, version):
+            return False
+        session.execute(delete(CellRow).where(CellRow.version_id == version.id))
+        session.execute(delete(RecordRow).where(RecordRow.version_id == version.id))
+        servable = PredictionRow.servable_digest == version.servable_digest
+        session.execute(delete(PredictionRow).where(servable))
+        job.version_id = None
+        session.delete(version)
+    for phase in session.scalars(select(PhaseRow).where(PhaseRow.job_id == job.id)):
+        if phase.phase != "validate":
+            phase.state, phase.finished_at = "cancelled", phase.finished_at or now()
+    session.flush()
+    return True
+
+
+def _is_referred_to(session: Session, version: VersionRow) -> bool:
+    return bool(
+        session.scalar(
+            select(
+                or_(
+                    exists().where(AliasRow.version_id == version.id),
+                    exists().where(AliasMoveRow.to_version_id == version.id),
+                    exists().where(VersionRow.parent_id == version.id),
+                    exists().where(JobRow.parent_version_id == version.id),
+                )
+            )
+        )
+    )
+
+
+def _is_used(session: Session, digest: str) -> bool:
+    used = or_(
+        TaskRow.corpus_digest == digest,
+        TaskRow.train_digest == digest,
+        TaskRow.eval_digest == digest,
+    )
+    return session.scalar(select(TaskRow.id).where(used).limit(1)) is not None

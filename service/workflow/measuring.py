@@ -1,0 +1,128 @@
+"""Which cells of the matrix a job needs, the items behind them, and the answers stored so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from adapters_store.backends import LocalBlobStore
+from asd_rewriter.cards import TaskCard
+from asd_rewriter.formats import AnswerFormat
+from asd_rewriter.samples import read_samples
+from eval.decoding import Decoding, prediction_key
+from eval.items import EvalItem, items_from_samples
+from eval.matrix import Cell
+from service.db.tables import CellRow, PredictionRow, TaskRow, VersionRow
+from service.ids import now
+
+ITEM_SEED = 0
+"""Of the choice of items: one for all, so that every version is asked the same questions."""
+_LONG_ANSWERS = (AnswerFormat.DETAILED_EXPLANATION, AnswerFormat.CAPTION)
+_KEYS_PER_QUERY = 500
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One cell to fill: a version's answers to a task's items."""
+
+    version: VersionRow
+    task: TaskRow
+    items: tuple[EvalItem, ...]
+    decoding: Decoding
+
+    def keys(self, engine_version: str) -> dict[str, EvalItem]:
+        """Return the items by the key under which their answer is stored."""
+        digest = self.version.servable_digest
+        return {prediction_key(digest, it, self.decoding, engine_version): it for it in self.items}
+
+
+def items_of(blobs: LocalBlobStore, task: TaskRow, limit: int) -> list[EvalItem]:
+    """Return the evaluation items of a task."""
+    assert task.eval_digest is not None
+    samples = read_samples(blobs.path(task.eval_digest))
+    return items_from_samples(samples, TaskCard.model_validate(task.card), limit, ITEM_SEED)
+
+
+def decoding_of(task: TaskRow) -> Decoding:
+    """Return how a task's answers are decoded: greedily, longer where answers are long."""
+    is_long = task.card["answer_format"] in _LONG_ANSWERS
+    return Decoding(max_tokens=128 if is_long else 64, extra={"repetition_penalty": 1.0})
+
+
+def plan_measurements(
+    session: Session,
+    blobs: LocalBlobStore,
+    chain: Sequence[VersionRow],
+    limit: int,
+) -> list[Measurement]:
+    """Return what is missing for the last version of a lineage, base first, to be judged.
+
+    Its own row is measured, and every cell on or below the diagonal that is not there, with the
+    zero-shot row. The parent is measured anew where it was asked another number of items.
+    """
+    tasks = [session.get_one(TaskRow, v.task_id) for v in chain if v.task_id is not None]
+    items = {task.id: tuple(items_of(blobs, task, limit)) for task in tasks}
+    compared = {version.id for version in chain[-2:] if version.number}
+    wanted = []
+    for stage, version in enumerate(chain):
+        for task in tasks if stage == 0 else tasks[:stage]:
+            cell = session.get(CellRow, (version.id, task.id))
+            again = version.id in compared and cell is not None and cell.n != len(items[task.id])
+            if cell is None or again:
+                wanted.append(Measurement(version, task, items[task.id], decoding_of(task)))
+    return wanted
+
+
+def answers_under(session: Session, keys: Iterable[str]) -> dict[str, str]:
+    """Return the stored answers under keys, by item digest."""
+    found: dict[str, str] = {}
+    wanted = list(keys)
+    for at in range(0, len(wanted), _KEYS_PER_QUERY):
+        query = select(PredictionRow.item_digest, PredictionRow.text).where(
+            PredictionRow.key.in_(wanted[at : at + _KEYS_PER_QUERY])
+        )
+        found |= {digest: text for digest, text in session.execute(query)}
+    return found
+
+
+def stored_answers(session: Session, servable_digest: str) -> dict[str, str]:
+    """Return all answers of a servable by item digest, of several the newest."""
+    query = (
+        select(PredictionRow.item_digest, PredictionRow.text)
+        .where(PredictionRow.servable_digest == servable_digest)
+        .order_by(PredictionRow.created_at)
+    )
+    return {digest: text for digest, text in session.execute(query)}
+
+
+def store_answers(
+    session: Session, servable_digest: str, answers: Sequence[tuple[str, str, str]]
+) -> None:
+    """Store (key, item digest, text) triples; storing one again changes nothing."""
+    for key, item_digest, text in answers:
+        session.merge(
+            PredictionRow(
+                key=key,
+                servable_digest=servable_digest,
+                item_digest=item_digest,
+                text=text,
+                created_at=now(),
+            )
+        )
+
+
+def store_cell(session: Session, measurement: Measurement, cell: Cell) -> None:
+    """Store a cell of the matrix, replacing one over another number of items."""
+    session.merge(
+        CellRow(
+            version_id=measurement.version.id,
+            task_id=measurement.task.id,
+            accuracy=cell.accuracy,
+            n=cell.n,
+            metric=cell.metric,
+            created_at=now(),
+        )
+    )

@@ -1,0 +1,57 @@
+"""Promote: a version that passed becomes production; one that did not becomes the candidate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from service.db.tables import RecordRow, VersionRow
+from service.versions.operations import get_version, move_alias
+from service.workflow.context import Context, Facts
+
+PRODUCTION = "production"
+CANDIDATE = "candidate"
+
+
+def run(ctx: Context) -> dict[str, Any]:
+    """Move one alias; return which, and the reason."""
+    facts = ctx.facts()
+    with ctx.tools.db.read() as session:
+        version = session.get_one(VersionRow, facts.job.version_id)
+        verdict = session.get_one(RecordRow, (version.id, "verdict")).data
+        production = get_version(session, facts.stream.name, PRODUCTION)
+    alias, reason = _choose(facts, version, verdict, production)
+    ctx.progress(0, 1, "moves", f"{alias} to {facts.stream.name}@{version.number}")
+    ctx.check()
+    move_alias(
+        ctx.tools.db,
+        ctx.tools.engines,
+        stream_name=facts.stream.name,
+        alias=alias,
+        version_number=version.number,
+        actor="gate",
+        reason=reason,
+        kind="promote" if alias == PRODUCTION else "manual",
+        job_id=ctx.job_id,
+    )
+    ctx.progress(1, 1, "moves", f"{alias} is {facts.stream.name}@{version.number}")
+    return {"alias": alias, "version": version.number, "reason": reason}
+
+
+def _choose(
+    facts: Facts, version: VersionRow, verdict: dict[str, Any], production: VersionRow
+) -> tuple[str, str]:
+    """Return alias and reason. Production only ever moves on from the job's own parent:
+
+    a rollback or promotion that somebody made meanwhile is not undone behind their back.
+    """
+    if verdict["outcome"] != "pass":
+        return CANDIDATE, f"blocked by gate: {verdict['explanation']}"
+    assert facts.parent is not None
+    if production.id not in (facts.parent.id, version.id):
+        name = facts.stream.name
+        return CANDIDATE, (
+            f"passed the gate against {name}@{facts.parent.number}, but production is "
+            f"{name}@{production.number}: promote {name}@{version.number} by hand if it shall "
+            "replace it"
+        )
+    return PRODUCTION, str(verdict["explanation"])

@@ -1,0 +1,95 @@
+"""Validate: every row and image is checked; valid data is stored by digest."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from asd_rewriter.archive import ArchiveLimits, open_archive
+from asd_rewriter.fingerprints import reserve
+from asd_rewriter.samples import read_samples
+from asd_rewriter.validation import Progress, ValidatedTask, validate_task
+from service.streams import admission, queries
+from service.streams.intake import staging_folder
+from service.streams.uploads import ARCHIVE_NAME
+from service.workflow.cleanup import delete_unless_touched
+from service.workflow.context import Context, Facts, Tools
+
+
+def run(ctx: Context) -> dict[str, Any]:
+    """Return the report and the stored splits; raises InvalidRows, which carries a report too."""
+    facts = ctx.facts()
+    folder = staging_folder(ctx.tools.settings, ctx.job_id)
+    images = _NewImages(ctx.tools)
+    try:
+        valid = _validate(ctx, facts, folder, images.put)
+        ctx.check()
+    except BaseException:
+        images.take_back()
+        raise
+    return {
+        "report": valid.report.model_dump(mode="json"),
+        "train_digest": ctx.tools.blobs.put_file(valid.train_path),
+        "eval_digest": ctx.tools.blobs.put_file(valid.eval_path),
+    }
+
+
+def _validate(
+    ctx: Context, facts: Facts, folder: Path, put_image: Callable[[bytes], str]
+) -> ValidatedTask:
+    limits = ArchiveLimits(max_total_bytes=ctx.tools.settings.max_upload_bytes)
+
+    def on_progress(progress: Progress) -> None:
+        ctx.check()
+        what = "rows checked" if progress.phase == "check" else "images stored"
+        ctx.progress(progress.done, progress.total, what.split()[0], what)
+
+    with open_archive(folder / ARCHIVE_NAME, limits) as archive:
+        return validate_task(
+            archive,
+            facts.card,
+            put_image,
+            folder / "valid",
+            reserved_eval=_reserved(ctx, facts),
+            seed=facts.plan.seed,
+            on_progress=on_progress,
+        )
+
+
+def _reserved(ctx: Context, facts: Facts) -> dict[str, str]:
+    """Return the evaluation rows of the tasks on the lineage, and of those queued before."""
+    with ctx.tools.db.read() as session:
+        parent = admission.find_parent(session, facts.stream, facts.plan.parent)
+        earlier = admission.lineage_tasks(session, parent)
+        ahead = queries.pending_jobs(session, facts.stream.id)
+        earlier += [task for job, task in ahead if job.queue_position < facts.job.queue_position]
+    reserved: dict[str, str] = {}
+    for task in earlier:
+        if task.eval_digest is not None and task.id != facts.task.id:
+            path = ctx.tools.blobs.path(task.eval_digest)
+            reserved |= reserve(read_samples(path), task.name)
+    return reserved
+
+
+class _NewImages:
+    """Stores images and remembers which were new, to take them back when the task is not kept."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._new: dict[str, float] = {}
+
+    def put(self, data: bytes) -> str:
+        """Store an image; return its digest."""
+        digest = hashlib.sha256(data).hexdigest()
+        known = self._tools.blobs.exists(digest)
+        self._tools.blobs.put_bytes(data)
+        if not known:
+            self._new[digest] = self._tools.blobs.touched_at(digest)
+        return digest
+
+    def take_back(self) -> None:
+        """Delete the new images, except those that somebody else has put since."""
+        for digest, touched_at in self._new.items():
+            delete_unless_touched(self._tools, digest, touched_at)

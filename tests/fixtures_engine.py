@@ -1,0 +1,77 @@
+"""Engines for tests: the real vLLM, started once per session and base, lent to whoever needs it.
+
+A service under test uses the shared engine by adoption: `lend` writes its record into the
+service's state folder, marked so that the service never ends it. Adapters are named by digest,
+so tests do not disturb each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from service.engines.client import EngineClient
+from service.engines.command import Base, find_build, make_launch
+from service.engines.process import RECORD_FILE, EngineProcess, free_port, start_process
+from service.settings import Settings
+
+START_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class SharedEngine:
+    """A running vLLM; `settings` are those whose flags it was started with."""
+
+    base: Base
+    base_url: str
+    base_name: str
+    process: EngineProcess
+    settings: Settings
+
+    @property
+    def client(self) -> EngineClient:
+        """A client of the engine."""
+        return self.process.client
+
+    def lend(self, state_dir: Path) -> None:
+        """Let the service of a state folder adopt this engine (same base path, digest, flags)."""
+        folder = state_dir / "engine"
+        folder.mkdir(parents=True, exist_ok=True)
+        record = self.process.record.model_copy(update={"lent": True})
+        (folder / RECORD_FILE).write_text(record.model_dump_json())
+
+
+StartEngine = Callable[[Path, str], SharedEngine]
+
+
+@pytest.fixture(scope="session")
+def real_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartEngine]:
+    """Return a function (base folder, base digest) -> the running vLLM for it."""
+    pytest.importorskip("vllm", reason="the `serve` extra is not installed")
+    started: dict[Base, SharedEngine] = {}
+
+    def start(folder: Path, digest: str) -> SharedEngine:
+        base = Base(str(folder), digest)
+        if base not in started:
+            started[base] = _start(base, tmp_path_factory.mktemp("engine"))
+        return started[base]
+
+    yield start
+    for engine in started.values():
+        engine.process.end()
+
+
+def _start(base: Base, folder: Path) -> SharedEngine:
+    settings = Settings(state_dir=folder)
+    build, port = find_build(settings.engine_python), free_port()
+    launch = make_launch(settings, build, base, port)
+    process = start_process(folder, launch, base, build, port)
+    try:
+        process.wait_until_healthy(START_SECONDS, lambda: False)
+    except BaseException:
+        process.end()
+        raise
+    return SharedEngine(base, process.client.url, base.name, process, settings)

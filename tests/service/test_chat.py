@@ -1,0 +1,289 @@
+"""Chat through the fake engine: names, fields, images, streams, and switches under load."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.testclient import TestClient
+
+from service.versions.operations import move_alias
+from tests.fakes.engine import answer_of, identity_of
+from tests.fakes.server import Server
+from tests.fakes.world import BASE_DIGEST, World, make_world, png
+
+CHAT = "/v1/chat/completions"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with make_world(tmp_path, FAKE_TOKEN_SECONDS="0.01") as world:
+        world.add_version(1)
+        world.add_version(2, "block")
+        with world.db.read() as session:
+            from service.versions.operations import get_version
+
+            world.engines.ensure_ready(get_version(session, "demo", 0))
+        yield world
+
+
+@pytest.fixture
+def client(world: World) -> Iterator[TestClient]:
+    with TestClient(world.app(), headers=world.key("reader")) as client:
+        yield client
+
+
+def data_url(content: bytes, kind: str = "png") -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def ask(model: str, question: str = "What?", **fields: Any) -> dict[str, Any]:
+    return {"model": model, "messages": [{"role": "user", "content": question}], **fields}
+
+
+def ask_image(*urls: str) -> dict[str, Any]:
+    parts = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
+    content = [*parts, {"type": "text", "text": "What?"}]
+    return {"model": "demo", "messages": [{"role": "user", "content": content}]}
+
+
+def expected(world: World, number: int, question: str = "What?") -> str:
+    from service.versions.operations import get_version
+
+    with world.db.read() as session:
+        version = get_version(session, "demo", number)
+    adapter = Path(version.servable_path) if number else None
+    return answer_of(identity_of(adapter), question, [])[0]
+
+
+@pytest.mark.parametrize(
+    ("model", "number"), [("demo", 0), ("demo@1", 1), ("demo@2", 2), ("demo@production", 0)]
+)
+def test_the_exact_version_answers_and_is_named(
+    client: TestClient, world: World, model: str, number: int
+) -> None:
+    answer = client.post(CHAT, json=ask(model, n=2, logprobs=True))
+    assert answer.status_code == 200
+    body = answer.json()
+    assert body["model"] == answer.headers["x-retain-version"] == f"demo@{number}"
+    assert len(answer.headers["x-retain-digest"]) == 64
+    texts = [choice["message"]["content"] for choice in body["choices"]]
+    assert texts == [expected(world, number)] * 2
+    assert "prompt_logprobs" not in body
+    assert world.engines.status()["in_use"] == 0
+
+
+def test_a_stream_of_events_names_the_version_in_each(client: TestClient, world: World) -> None:
+    with client.stream("POST", CHAT, json=ask("demo@1", stream=True)) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert answer.headers["x-retain-version"] == "demo@1"
+        lines = [line[6:] for line in answer.iter_lines() if line]
+    assert lines.pop() == "[DONE]"
+    chunks = [json.loads(line) for line in lines]
+    assert {chunk["model"] for chunk in chunks} == {"demo@1"}
+    text = "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks)
+    assert text == expected(world, 1)
+    assert world.engines.status()["in_use"] == 0
+
+
+def test_an_image_reaches_the_engine(client: TestClient) -> None:
+    url = data_url(png())
+    answer = client.post(CHAT, json=ask_image(url)).json()
+    assert answer["choices"][0]["message"]["content"] == answer_of("base", "What?", [url])[0]
+
+
+@pytest.mark.parametrize(
+    ("url", "word"),
+    [
+        ("https://example.com/cat.png", "Only data URLs"),
+        ("http://169.254.169.254/latest", "Only data URLs"),
+        ("file:///etc/passwd", "Only data URLs"),
+        ("data:text/html;base64,AAAA", "Only data URLs"),
+        ("data:image/png,AAAA", "Only data URLs"),
+        ("data:image/png;base64,***", "not valid base64"),
+        ("data:image/png;base64,AAAA", "no PNG, JPEG or WebP"),
+    ],
+)
+def test_images_that_are_refused(client: TestClient, url: str, word: str) -> None:
+    answer = client.post(CHAT, json=ask_image(url))
+    assert answer.status_code == 422
+    assert "image 1 is refused" in answer.json()["error"]["message"]
+    assert word in answer.json()["error"]["message"]
+
+
+def test_too_many_images_and_image_bombs_are_refused(client: TestClient) -> None:
+    many = client.post(CHAT, json=ask_image(*[data_url(png())] * 17))
+    assert "at most 16" in many.json()["error"]["message"]
+    bomb = bytearray(png())
+    bomb[16:24] = (60_000).to_bytes(4, "big") * 2  # the header's size
+    answer = client.post(CHAT, json=ask_image(data_url(bytes(bomb))))
+    assert answer.status_code == 422
+
+
+@pytest.mark.parametrize("model", ["nope", "demo@9", "demo@blue", "demo@", "nope@1", "gpt-4o"])
+def test_unknown_models_are_404(client: TestClient, model: str) -> None:
+    answer = client.post(CHAT, json=ask(model))
+    assert answer.status_code == 404
+    error = answer.json()["error"]
+    assert error["code"] == "model_not_found"
+    assert error["param"] == "model"
+    assert "/v1/models" in error["message"]
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["chat_template", "chat_template_kwargs", "logit_bias", "prompt_embeds", "mm_processor_kwargs",
+     "tools", "lora_path", "guided_regex", "structured_outputs", "add_generation_prompt"],
+)  # fmt: skip
+def test_other_fields_are_refused_by_name(client: TestClient, field: str) -> None:
+    answer = client.post(CHAT, json=ask("demo", **{field: "x"}))
+    assert answer.status_code == 422
+    assert f"'{field}'" in answer.json()["error"]["message"]
+    assert "accepted are" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"n": 5}, {"n": 0}, {"temperature": 3}, {"top_p": 0}, {"max_tokens": 0},
+        {"top_logprobs": 21}, {"stop": ["x"] * 17}, {"messages": []}, {"stream_options": {}},
+        {"messages": [{"role": "tool", "content": "x"}]},
+        {"messages": [{"role": "user", "content": "x", "tool_calls": []}]},
+        {"messages": [{"role": "user", "content": [{"type": "video_url", "video_url": {}}]}]},
+        {"response_format": {"type": "json_schema"}},
+        {"response_format": {"type": "json_schema",
+                             "json_schema": {"name": "n", "schema": {"pattern": "(a+)+$"}}}},
+        {"response_format": {"type": "json_schema",
+                             "json_schema": {"name": "n", "schema": {"maxItems": 10**9}}}},
+    ],
+)  # fmt: skip
+def test_values_out_of_bounds_are_refused(client: TestClient, fields: dict[str, Any]) -> None:
+    assert client.post(CHAT, json=ask("demo") | fields).status_code == 422
+
+
+def test_a_json_schema_reaches_the_engine(client: TestClient) -> None:
+    schema = {"type": "object", "properties": {"a": {"enum": ["x", "y"]}}}
+    form = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
+    assert client.post(CHAT, json=ask("demo", response_format=form)).status_code == 200
+
+
+def test_an_engine_refusal_is_told_without_internal_names(client: TestClient) -> None:
+    for stream in (False, True):
+        answer = client.post(CHAT, json=ask("demo", "TOO LONG", stream=stream))
+        assert answer.status_code == 400
+        error = answer.json()["error"]
+        assert "too long for demo@0" in error["message"]
+        assert BASE_DIGEST[:16] not in error["message"]
+        assert error["type"] == "invalid_request_error"
+
+
+def test_a_body_over_the_limit_is_refused_while_read(world: World) -> None:
+    world.settings = world.settings.model_copy(update={"max_request_bytes": 1000})
+    with TestClient(world.app(), headers=world.key("reader")) as client:
+        answer = client.post(CHAT, json=ask("demo", "x" * 2000))
+        assert answer.status_code == 413
+        assert client.post(CHAT, json=ask("demo")).status_code == 200
+
+
+def test_chat_needs_a_key(client: TestClient) -> None:
+    answer = client.post(CHAT, json=ask("demo"), headers={"authorization": "Bearer nope"})
+    assert answer.status_code == 401
+
+
+def test_models_lists_streams_aliases_and_versions(client: TestClient) -> None:
+    found = client.get("/v1/models").json()["data"]
+    names = [model["id"] for model in found]
+    assert names == ["demo", "demo@production", "demo@0", "demo@1", "demo@2"]
+    assert found[0]["version"] == 0
+    assert client.get("/v1/models/demo@2").json()["version"] == 2
+    assert client.get("/v1/models/demo@9").status_code == 404
+
+
+def test_an_engine_that_dies_is_503_until_it_is_back(client: TestClient, world: World) -> None:
+    assert client.post(CHAT, json=ask("demo@1")).status_code == 200
+    os.kill(world.engines.status()["pid"], signal.SIGKILL)
+    answer = client.post(CHAT, json=ask("demo@1"))
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"]
+    deadline = time.monotonic() + 20
+    while (answer := client.post(CHAT, json=ask("demo@1"))).status_code == 503:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert answer.json()["choices"][0]["message"]["content"] == expected(world, 1)
+
+
+def test_switches_and_loads_under_eight_clients_lose_nothing(world: World) -> None:
+    headers = world.key("reader")
+    for number in range(3, 7):
+        world.add_version(number)
+    stop = threading.Event()
+    answers: list[tuple[str, str]] = []
+    failures: list[str] = []
+
+    def chat(client: httpx.Client, at: int) -> None:
+        while not stop.is_set():
+            body = ask("demo", stream=bool(at % 2))
+            answer = client.post(CHAT, json=body, headers=headers)
+            if answer.status_code != 200 or (at % 2 and "[DONE]" not in answer.text):
+                failures.append(answer.text)
+            elif not at % 2:
+                content = answer.json()["choices"][0]["message"]["content"]
+                answers.append((answer.json()["model"], content))
+
+    with Server(world.app()) as url, httpx.Client(base_url=url, timeout=30) as client:
+        threads = [threading.Thread(target=chat, args=(client, at)) for at in range(8)]
+        for thread in threads:
+            thread.start()
+        times = [_switch(world, number) for number in (1, 3, 0, 4, 1, 5, 6, 0, 3, 1) * 2]
+        after = client.post(CHAT, json=ask("demo"), headers=headers).json()["model"]
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert failures == []
+    assert after == "demo@1"
+    assert {model for model, _ in answers} >= {"demo@0", "demo@1"}
+    texts = {f"demo@{number}": expected(world, number) for number in range(7)}
+    assert all(text == texts[model] for model, text in answers)
+    assert max(times) < 5_000
+    assert world.engines.status()["in_use"] == 0
+
+
+def _switch(world: World, number: int) -> float:
+    move = move_alias(
+        world.db, world.engines, stream_name="demo", alias="production",
+        version_number=number, actor="t", reason="t",
+    )  # fmt: skip
+    time.sleep(0.05)
+    return float(move.switch_ms or 0)
+
+
+def test_clients_that_go_away_leave_nothing_held(world: World) -> None:
+    world.engines.close()
+    slow = world.restarted(FAKE_TOKEN_SECONDS="0.3")
+    with slow.db.read() as session:
+        from service.versions.operations import get_version
+
+        slow.engines.ensure_ready(get_version(session, "demo", 0))
+    headers = slow.key("reader")
+    with Server(slow.app()) as url:
+        with httpx.Client(base_url=url) as client:
+            with pytest.raises(httpx.ReadTimeout):
+                client.post(CHAT, json=ask("demo"), headers=headers, timeout=0.3)
+            body = ask("demo", stream=True)
+            with client.stream("POST", CHAT, json=body, headers=headers) as answer:
+                next(answer.iter_lines())
+                assert slow.engines.status()["in_use"] >= 1
+        deadline = time.monotonic() + 5
+        while slow.engines.status()["in_use"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    slow.engines.close()

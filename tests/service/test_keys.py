@@ -1,0 +1,80 @@
+"""API keys and idempotency keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from service.db import migrate
+from service.db.engine import Database
+from service.errors import InvalidRequest, NotAuthenticated, PermanentConflict, PermissionDenied
+from service.idempotency import once, remember, replay
+from service.keys import operations
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Database:
+    database = Database(f"sqlite:///{tmp_path / 'retain.db'}")
+    migrate.upgrade(database)
+    return database
+
+
+def test_a_key_opens_what_its_role_allows(db: Database) -> None:
+    _row, secret = operations.create_key(db, "laptop", "operator")
+    assert operations.authenticate(db, f"Bearer {secret}", "reader").name == "laptop"
+    assert operations.authenticate(db, f"bearer {secret}", "operator").role == "operator"
+    with pytest.raises(PermissionDenied, match="admin"):
+        operations.authenticate(db, f"Bearer {secret}", "admin")
+
+
+@pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer nope", "Basic abc"])
+def test_anything_else_is_refused(db: Database, header: str | None) -> None:
+    with pytest.raises(NotAuthenticated):
+        operations.authenticate(db, header, "reader")
+
+
+def test_a_revoked_key_is_dead_at_once(db: Database) -> None:
+    row, secret = operations.create_key(db, "laptop", "admin")
+    operations.revoke_key(db, row.id)
+    with pytest.raises(NotAuthenticated):
+        operations.authenticate(db, f"Bearer {secret}", "reader")
+
+
+def test_unknown_roles_are_refused(db: Database) -> None:
+    with pytest.raises(InvalidRequest, match="'root'"):
+        operations.create_key(db, "laptop", "root")
+
+
+def test_the_secret_is_nowhere_in_the_database(db: Database, tmp_path: Path) -> None:
+    _row, secret = operations.create_key(db, "laptop", "admin")
+    assert all(secret.encode() not in path.read_bytes() for path in tmp_path.iterdir())
+
+
+def test_the_first_start_writes_an_admin_key_that_only_the_owner_reads(
+    db: Database, tmp_path: Path
+) -> None:
+    path = tmp_path / "admin.key"
+    operations.ensure_admin_key(db, path)
+    secret = path.read_text().strip()
+    operations.ensure_admin_key(db, path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.read_text().strip() == secret
+    assert operations.authenticate(db, f"Bearer {secret}", "admin").role == "admin"
+
+
+def test_a_repeated_request_gets_the_first_answer(db: Database) -> None:
+    with db.write() as session:
+        assert replay(session, once("key_a", "k", {"x": 1})) is None
+        remember(session, once("key_a", "k", {"x": 1}), {"id": "job_1"})
+    with db.write() as session:
+        assert replay(session, once("key_a", "k", {"x": 1})) == {"id": "job_1"}
+        assert replay(session, once("key_b", "k", {"x": 1})) is None
+        assert replay(session, None) is None
+
+
+def test_the_same_key_for_another_request_is_refused(db: Database) -> None:
+    with db.write() as session:
+        remember(session, once("key_a", "k", {"x": 1}), {"id": "job_1"})
+    with db.write() as session, pytest.raises(PermanentConflict, match="'k'"):
+        replay(session, once("key_a", "k", {"x": 2}))

@@ -1,0 +1,121 @@
+"""Streams: created with everything resolved, refused with what is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.errors import InvalidRequest
+from service.streams.bases import digest_base, resolve_base
+from tests.service.harness import Plane, make_base
+
+
+def test_a_stream_starts_at_its_base(plane: Plane) -> None:
+    stream = plane.create_stream()
+
+    assert stream["base_digest"] == digest_base(plane.base)
+    assert stream["method_config"] == {
+        "rank": 4, "alpha": 32.0, "dropout": 0.0, "target_modules": None,
+    }  # fmt: skip
+    assert stream["hyperparameters"]["batch_size"] == 16
+    assert plane.versions() == [0]
+    assert plane.production() == 0
+    assert plane.client.get("/v1/streams/demo").json() == stream
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"method": "magic"}, ["magic", "lora, reglora"]),
+        ({"method_config": {"rnk": 4}}, ["rnk", "alpha, dropout, rank, target_modules"]),
+        ({"method_config": {"rank": 0}}, ["method_config.rank", "greater than or equal to 1"]),
+        ({"hyperparameters": {"lr": 1}}, ["lr", "batch_size", "learning_rate"]),
+        ({"hyperparameters": {"epochs": -1, "batch_size": 0}}, ["epochs", "batch_size"]),
+        ({"base": "/no/such/folder"}, ["/no/such/folder", "hub id"]),
+        ({"name": "Not A Name"}, ["name"]),
+        ({"gate": {"max_drop": 1}}, ["gate", "max_drop"]),
+        ({"colour": "red"}, ["colour"]),
+        ({"x_percent": 101}, ["x_percent"]),
+    ],
+)
+def test_what_is_refused_is_named(plane: Plane, changes: dict[str, Any], words: list[str]) -> None:
+    body = {"name": "demo", "base": str(plane.base), "method": "lora"} | changes
+
+    answer = plane.client.post("/v1/streams", json=body)
+
+    assert answer.status_code == 422
+    assert all(word in answer.json()["error"]["message"] for word in words), answer.text
+    assert plane.client.get("/v1/streams").json()["data"] == []
+
+
+def test_a_name_is_given_once(plane: Plane) -> None:
+    plane.create_stream()
+
+    answer = plane.client.post("/v1/streams", json={"name": "demo", "base": str(plane.base)})
+
+    assert (answer.status_code, answer.json()["error"]["param"]) == (422, "name")
+
+
+def test_a_repeated_request_with_a_key_makes_one_stream(plane: Plane) -> None:
+    body = {"name": "demo", "base": str(plane.base)}
+    headers = {"idempotency-key": "one"}
+
+    first = plane.client.post("/v1/streams", json=body, headers=headers)
+    again = plane.client.post("/v1/streams", json=body, headers=headers)
+    other = plane.client.post("/v1/streams", json=body | {"name": "two"}, headers=headers)
+
+    assert (first.status_code, again.status_code, other.status_code) == (201, 201, 422)
+    assert first.json() == again.json()
+
+
+def test_streams_are_listed_in_pages(plane: Plane) -> None:
+    for name in ("c", "a", "b"):
+        plane.create_stream(name)
+
+    first = plane.client.get("/v1/streams", params={"limit": 2}).json()
+    rest = plane.client.get("/v1/streams", params={"after": first["next_cursor"]}).json()
+
+    assert [row["name"] for row in first["data"]] == ["a", "b"]
+    assert (first["has_more"], rest["has_more"]) == (True, False)
+    assert [row["name"] for row in rest["data"]] == ["c"]
+
+
+def test_an_unknown_stream_is_404(plane: Plane) -> None:
+    answer = plane.client.get("/v1/streams/nobody")
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("missing", ["config.json", "model.safetensors"])
+def test_a_base_needs_config_and_safetensors(tmp_path: Path, missing: str) -> None:
+    folder = make_base(tmp_path / "base")
+    (folder / missing).unlink()
+    (folder / "pytorch_model.bin").write_bytes(b"anything")
+
+    with pytest.raises(InvalidRequest, match=missing.rsplit(".", 1)[-1]):
+        resolve_base(str(folder), None)
+
+
+def test_a_hub_id_is_fetched_and_its_commit_recorded(tmp_path: Path) -> None:
+    commit = "a" * 40
+    asked = []
+
+    def download(hub_id: str, revision: str | None) -> Path:
+        asked.append((hub_id, revision))
+        return make_base(tmp_path / commit)
+
+    base = resolve_base("owner/model", "main", download)
+
+    assert asked == [("owner/model", "main")]
+    assert (base.revision, base.path.name) == (commit, commit)
+
+
+def test_the_digest_covers_weights_and_texts_but_no_code(tmp_path: Path) -> None:
+    folder = make_base(tmp_path / "base")
+    before = digest_base(folder)
+    (folder / "modeling.py").write_text("anything")
+    assert digest_base(folder) == before
+    (folder / "chat_template.jinja").write_text("{{ messages }}")
+    assert digest_base(folder) != before
