@@ -1,0 +1,32 @@
+"""One live service, and so one vLLM start, per test session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.end_to_end.live import SETTINGS, WEIGHTS, Json, LiveService
+
+
+@pytest.fixture(scope="session")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveService]:
+    service = LiveService(tmp_path_factory.mktemp("live"))
+    service.start()
+    service.client().create_stream(name="shop", base=str(WEIGHTS), **SETTINGS)
+    yield service
+    service.stop()
+    left = service.processes()
+    assert left == [], "the service left processes behind"
+
+
+@pytest.fixture(scope="session")
+def first_job(live: LiveService) -> Json:
+    """The stream's first task, learned: shop@1."""
+    return live.wait(live.submit("shop", "classes")["id"], seconds=400)
+
+
+@pytest.fixture(scope="session")
+def second_job(live: LiveService, first_job: Json) -> Json:
+    """The second task, learned on top of it: shop@2."""
+    return live.wait(live.submit("shop", "signs")["id"])
