@@ -3,6 +3,7 @@ PYTHON ?= python3.11
 LOCK ?= cpu
 VENV := .venv
 RUN := $(VENV)/bin/python
+PACKAGES := service trainer asd_rewriter adapters_store eval deploy
 STAMP := $(VENV)/.installed-$(LOCK)
 DEV_STAMP := $(VENV)/.installed-dev
 # An extra index for torch's CPU wheels, where the default index has none: TORCH_INDEX=<url>
@@ -12,23 +13,22 @@ TORCH_FLAGS := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 	test-deep lint format lock minicoin-acceptance clean
 
 help:  ## list the targets
-	@grep -E '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
+	@grep -E '^[a-z0-9%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(STAMP): deploy/locks/$(LOCK).txt pyproject.toml | $(VENV)/bin/python
+	@rm -f $(VENV)/.installed-*
 ifeq ($(LOCK),cpu)
-	$(RUN) -m pip install --progress-bar on $(TORCH_FLAGS) torch==2.13.0
-	$(RUN) -m pip install --progress-bar on --no-deps -r deploy/locks/cpu.txt
-else
-	$(RUN) -m pip install --progress-bar on -r deploy/locks/$(LOCK).txt
+	$(RUN) -m pip install $(TORCH_FLAGS) torch==2.13.0
 endif
+	$(RUN) -m pip install --no-deps -r deploy/locks/$(LOCK).txt
 	$(RUN) -m pip install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(DEV_STAMP): deploy/locks/dev.txt $(STAMP)
-	$(RUN) -m pip install --progress-bar on --no-deps -r deploy/locks/dev.txt
+	$(RUN) -m pip install --no-deps -r deploy/locks/dev.txt
 	@touch $@
 
 install: $(STAMP)  ## make .venv with everything pinned (LOCK=gpu on a GPU machine)
@@ -59,6 +59,7 @@ test-deep: install-dev  ## what takes longer than the default run allows
 lint: install-dev  ## ruff, mypy, import layers
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	@! grep -rnE --include='*.py' '\.extractall\(|trust_remote_code=True' $(PACKAGES)
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
@@ -72,11 +73,9 @@ bench-%: install-dev  ## run a benchmark, e.g. bench-loop; the last line of stdo
 minicoin-acceptance: install-dev  ## measure what minicoin must show on retain-tiny
 	$(RUN) -m deploy.demo.tiny.acceptance
 
-lock: install-dev  ## write the lock files anew from this environment
-	$(RUN) -m deploy.lock train serve > deploy/locks/cpu.txt.new
-	mv deploy/locks/cpu.txt.new deploy/locks/cpu.txt
-	$(RUN) -m deploy.lock train serve dev | comm -13 deploy/locks/cpu.txt - > deploy/locks/dev.txt.new
-	mv deploy/locks/dev.txt.new deploy/locks/dev.txt
+lock: $(VENV)/bin/python  ## resolve pyproject.toml anew into deploy/locks (UPGRADE=1 for newer releases)
+	$(RUN) -m pip install uv==0.13.8
+	$(RUN) -m deploy.lock $(if $(UPGRADE),--upgrade)
 
 clean:  ## remove the environment and all caches
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

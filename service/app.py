@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from anyio.to_thread import run_sync
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry, Gauge
 
 from adapters_store.backends import LocalBlobStore
@@ -42,7 +43,7 @@ state folder. POSTs take an `Idempotency-Key`. Errors have OpenAI's shape.
 
 def create_app(settings: Settings) -> FastAPI:
     """Return the application for one state folder; services start with its lifespan."""
-    app = FastAPI(title="Retain", description=DESCRIPTION, lifespan=_lifespan)
+    app = FastAPIOffline(title="Retain", description=DESCRIPTION, lifespan=_lifespan)
     app.state.settings = settings
     app.state.registry = registry = CollectorRegistry()
     app.state.jobs_gauge = Gauge("retain_jobs", "Jobs by state", ["state"], registry=registry)

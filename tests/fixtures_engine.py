@@ -7,6 +7,7 @@ so tests do not disturb each other.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from service.engines.process import RECORD_FILE, EngineProcess, free_port, start
 from service.settings import Settings
 
 START_SECONDS = 300.0
+WEIGHTS = Path(__file__).parents[1] / "deploy" / "demo" / "tiny" / "weights"
 
 
 @dataclass(frozen=True)
@@ -75,3 +77,19 @@ def _start(base: Base, folder: Path) -> SharedEngine:
         process.end()
         raise
     return SharedEngine(base, process.client.url, base.name, process, settings)
+
+
+def tiny_modules() -> dict[str, tuple[int, int]]:
+    """Return linears of the tiny base's language model: name to (inputs, outputs)."""
+    config = json.loads((WEIGHTS / "config.json").read_text())["text_config"]
+    size, inner = config["hidden_size"], config["intermediate_size"]
+    shapes = {
+        "self_attn.q_proj": (size, size),
+        "self_attn.v_proj": (size, size),
+        "mlp.down_proj": (inner, size),
+    }
+    return {
+        f"model.text_model.layers.{layer}.{name}": shape
+        for layer in range(config["num_hidden_layers"])
+        for name, shape in shapes.items()
+    }

@@ -54,7 +54,8 @@ def _train_and_export(spec: TrainSpec, stop: StopRequest, events: EventLog) -> T
     from transformers import set_seed
     from transformers.utils import logging
 
-    logging.disable_progress_bar()
+    hide_progress_bars: Any = logging.disable_progress_bar
+    hide_progress_bars()
     hyperparameters = spec.hyperparameters
     folder = Path(spec.output_dir)
     processor = load_processor(spec.base)

@@ -104,8 +104,10 @@ def stream_list(as_json: JsonFlag = False) -> None:
         rows = client.list_all("/v1/streams")
     if as_json:
         return print_json(rows)
-    columns = ("name", "base", "method", "created_at")
-    console.print(view.table("streams", columns, [[row.get(c) for c in columns] for row in rows]))
+    body = [
+        (row["name"], row["base"], row["method"], view.moment(row["created_at"])) for row in rows
+    ]
+    console.print(view.table("streams", ("name", "base", "method", "created"), body))
 
 
 @tasks.command("submit")
@@ -144,8 +146,8 @@ def task_list(stream: str, as_json: JsonFlag = False) -> None:
         rows = client.list_all(f"/v1/streams/{stream}/tasks")
     if as_json:
         return print_json(rows)
-    columns = ("name", "state", "created_at")
-    console.print(view.table("tasks", columns, [[row.get(c) for c in columns] for row in rows]))
+    body = [(row["name"], row["state"], row["job"], view.moment(row["created_at"])) for row in rows]
+    console.print(view.table("tasks", ("name", "state", "job", "created"), body))
 
 
 @jobs.command("list")
@@ -158,7 +160,11 @@ def job_list(
     if as_json:
         return print_json(rows)
     columns = ("id", "stream", "task", "state", "phase", "reason")
-    console.print(view.table("jobs", columns, [[row.get(c) for c in columns] for row in rows]))
+    body = [
+        [*(row[column] for column in columns[:-1]), view.first_sentence(row["reason"])]
+        for row in rows
+    ]
+    console.print(view.table("jobs", columns, body))
 
 
 @jobs.command("show")
@@ -240,7 +246,7 @@ def versions(stream: str, as_json: JsonFlag = False) -> None:
             row.get("task"),
             ", ".join(row.get("aliases", [])),
             row.get("verdict"),
-            row["created_at"],
+            view.moment(row["created_at"]),
         )
         for row in rows
     ]

@@ -5,28 +5,44 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 Json = dict[str, Any]
+WRAPPED = ("base",)
 PHASES = ("validate", "rewrite", "train", "register", "evaluate", "gate", "promote")
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
-    """Return a plain table; None shows as a dash."""
-    view = Table(title=title, title_justify="left", title_style="bold", header_style="dim")
+    """Return a plain table; None shows as a dash. Ids and names are never broken."""
+    view = Table(
+        title=title, title_justify="left", title_style="bold", header_style="dim", box=box.SIMPLE
+    )
     for column in columns:
-        view.add_column(column)
+        view.add_column(column, no_wrap=column not in WRAPPED, overflow="ellipsis")
     for row in rows:
         view.add_row(*("-" if cell is None else str(cell) for cell in row))
     return view
 
 
+def moment(text: str) -> str:
+    """Return an ISO moment without its fraction of a second."""
+    return text[:19].replace("T", " ")
+
+
+def first_sentence(text: str | None) -> str | None:
+    """Return a reason's first sentence; the whole is in `job show`."""
+    return text.split(". ")[0] if text else None
+
+
 def matrix_table(matrix: Json) -> Table:
     """Return the accuracy matrix: a row per version, a column per task, points 0..100."""
     tasks = matrix["tasks"]
-    view = Table(title="accuracy by version and task (points)", title_justify="left")
+    view = Table(
+        title="accuracy by version and task (points)", title_justify="left", box=box.SIMPLE
+    )
     view.add_column("version")
     for task in tasks:
         view.add_column(task, justify="right")

@@ -31,20 +31,14 @@ LOST_POINTS = 5.0
 
 def streams(session: Session) -> list[View]:
     """Return all streams with their production version and number of versions."""
-    counts = dict(
-        session.execute(select(VersionRow.stream_id, func.count()).group_by(VersionRow.stream_id))
-        .tuples()
-        .all()
+    per_stream = select(VersionRow.stream_id, func.count()).group_by(VersionRow.stream_id)
+    counts = {stream: number for stream, number in session.execute(per_stream)}
+    in_production = (
+        select(AliasRow.stream_id, VersionRow.number)
+        .join(VersionRow, AliasRow.version_id == VersionRow.id)
+        .where(AliasRow.name == "production")
     )
-    production = dict(
-        session.execute(
-            select(AliasRow.stream_id, VersionRow.number)
-            .join(VersionRow, AliasRow.version_id == VersionRow.id)
-            .where(AliasRow.name == "production")
-        )
-        .tuples()
-        .all()
-    )
+    production = {stream: number for stream, number in session.execute(in_production)}
     rows = session.scalars(select(StreamRow).order_by(StreamRow.name))
     return [
         {
@@ -69,7 +63,7 @@ def jobs(session: Session, stream_id: str | None = None, limit: int = 20) -> lis
     )
     if stream_id is not None:
         query = query.where(JobRow.stream_id == stream_id)
-    return [_job(job, stream, task) for job, stream, task in session.execute(query).tuples()]
+    return [_job(job, stream, task) for job, stream, task in session.execute(query)]
 
 
 def _job(job: JobRow, stream: str, task: str) -> View:
@@ -146,7 +140,7 @@ def _versions(session: Session, stream: StreamRow, rows: list[VersionRow]) -> li
     aliases: dict[str, list[str]] = defaultdict(list)
     for alias in session.scalars(select(AliasRow).where(AliasRow.stream_id == stream.id)):
         aliases[alias.version_id].append(alias.name)
-    tasks = dict(session.execute(select(TaskRow.id, TaskRow.name)).tuples().all())
+    tasks = {task: name for task, name in session.execute(select(TaskRow.id, TaskRow.name))}
     numbers = {row.id: row.number for row in rows}
     records = {
         (record.version_id, record.kind): record.data

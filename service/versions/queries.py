@@ -119,13 +119,13 @@ def verdicts(session: Session, version_ids: list[str]) -> dict[str, str]:
 def task_names(session: Session, stream_id: str) -> dict[str, str]:
     """Return the names of a stream's tasks by id."""
     query = select(TaskRow.id, TaskRow.name).where(TaskRow.stream_id == stream_id)
-    return dict(session.execute(query).tuples().all())
+    return {key: value for key, value in session.execute(query)}
 
 
 def version_numbers(session: Session, stream_id: str) -> dict[str, int]:
     """Return the numbers of a stream's versions by id."""
     query = select(VersionRow.id, VersionRow.number).where(VersionRow.stream_id == stream_id)
-    return dict(session.execute(query).tuples().all())
+    return {key: value for key, value in session.execute(query)}
 
 
 def _moves(stream_id: str, alias: str) -> Select[AliasMoveRow]:

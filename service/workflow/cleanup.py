@@ -24,6 +24,8 @@ from service.ids import now
 from service.settings import Settings
 from service.workflow.context import Tools
 
+_SCRATCH = ("checkpoints", "delta", "state")
+
 
 def discard_attempts(settings: Settings, job_id: str) -> None:
     """Remove everything that a job's training left behind."""
@@ -31,9 +33,10 @@ def discard_attempts(settings: Settings, job_id: str) -> None:
 
 
 def discard_scratch(settings: Settings, job_id: str) -> None:
-    """Remove a finished job's checkpoints and unpacked lineage; logs and results stay."""
+    """Remove what a finished job no longer needs, or the store holds; logs and figures stay."""
     folder = settings.folder("attempts") / job_id
-    for path in [*folder.glob("*/checkpoints"), folder / "lineage"]:
+    parts = [path for name in _SCRATCH for path in folder.glob(f"*/{name}")]
+    for path in [*parts, folder / "lineage"]:
         shutil.rmtree(path, ignore_errors=True)
 
 
@@ -51,6 +54,19 @@ def discard_corpus(tools: Tools, job: JobRow) -> None:
         delete_unless_touched(tools, digest, tools.blobs.touched_at(digest))
     except BlobNotFound:
         return
+
+
+def servable_of(tools: Tools, job_id: str) -> str | None:
+    """Return the digest of the servable that a job made."""
+    query = select(VersionRow.servable_digest).where(VersionRow.job_id == job_id)
+    with tools.db.read() as session:
+        return session.scalar(query)
+
+
+def discard_servable(settings: Settings, digest: str | None) -> None:
+    """Remove a withdrawn version's servable; its digest names no other version's."""
+    if digest is not None:
+        shutil.rmtree(settings.folder("servable") / digest, ignore_errors=True)
 
 
 def delete_unless_touched(tools: Tools, digest: str, touched_at: float) -> None:

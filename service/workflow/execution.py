@@ -206,9 +206,11 @@ def _cancel(ctx: Context) -> None:
     discard_staging(settings, ctx.job_id)
     cleanup.discard_attempts(settings, ctx.job_id)
     facts = ctx.facts()
+    servable = cleanup.servable_of(ctx.tools, ctx.job_id)
     with ctx.tools.db.write() as session:
         withdrawn = cleanup.withdraw_version(session, _locked(session, ctx.job_id))
     if withdrawn:
+        cleanup.discard_servable(settings, servable)
         cleanup.discard_corpus(ctx.tools, facts.job)
     with ctx.tools.db.write() as session:
         job = _locked(session, ctx.job_id)

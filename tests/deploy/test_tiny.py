@@ -83,7 +83,7 @@ def test_the_base_answers_in_every_format(shipped: tuple[Any, Any], form: Answer
     images = [draw(question.scene) for question in asked]
     said = greedy(*shipped, images, [question.turn.prompt for question in asked])
     right = [
-        is_right(form, answer, question.turn.answer, question.contained)
+        is_right(form, answer, question.turn.answer, question.short)
         for answer, question in zip(said, asked, strict=True)
     ]
     assert sum(right) >= 12

@@ -1,4 +1,4 @@
-"""One live service, and so one vLLM start, per test session."""
+"""One live service per test session, on the session's one real vLLM."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ from collections.abc import Iterator
 
 import pytest
 
+from service.streams.bases import digest_base
 from tests.end_to_end.live import SETTINGS, WEIGHTS, Json, LiveService
+from tests.fixtures_engine import StartEngine
 
 
 @pytest.fixture(scope="session")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveService]:
+def live(
+    tmp_path_factory: pytest.TempPathFactory, real_engine: StartEngine
+) -> Iterator[LiveService]:
     service = LiveService(tmp_path_factory.mktemp("live"))
+    real_engine(WEIGHTS, digest_base(WEIGHTS)).lend(service.state_dir)
     service.start()
     service.client().create_stream(name="shop", base=str(WEIGHTS), **SETTINGS)
     yield service

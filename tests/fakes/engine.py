@@ -135,6 +135,8 @@ class Handler(BaseHTTPRequestHandler):
         question, images = _prompt(body["messages"])
         if "TOO LONG" in question:
             return self._error(400, f"The prompt is too long for {body['model']}.")
+        if body.get("n", 1) > 1 and body.get("temperature") == 0:
+            return self._error(400, "n must be 1 when using greedy sampling")
         text, logprobs = answer_of(identity, question, images)
         if body.get("stream"):
             return self._stream(body, text)

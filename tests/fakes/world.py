@@ -74,7 +74,9 @@ class World:
             session.flush()
             return create_base_version(session, row)
 
-    def add_version(self, number: int, outcome: str | None = "pass", name: str = "demo", **fields: Any) -> VersionRow:  # noqa: E501
+    def add_version(
+        self, number: int, outcome: str | None = "pass", name: str = "demo", **fields: Any
+    ) -> VersionRow:
         """Make a version on top of the base, with an adapter, a canary and a verdict."""
         digest = hashlib.sha256(f"{name}@{number}".encode()).hexdigest()
         adapter = self.folder / "servable" / digest
@@ -98,9 +100,7 @@ class World:
             if outcome is not None:
                 verdict = {"outcome": outcome}
                 session.add(
-                    RecordRow(
-                        version_id=version.id, kind="verdict", data=verdict, created_at=now()
-                    )
+                    RecordRow(version_id=version.id, kind="verdict", data=verdict, created_at=now())
                 )
             return version
 
@@ -150,7 +150,9 @@ class World:
 
 
 @contextmanager
-def make_world(folder: Path, settings: dict[str, Any] | None = None, **environment: str) -> Iterator[World]:  # noqa: E501
+def make_world(
+    folder: Path, settings: dict[str, Any] | None = None, **environment: str
+) -> Iterator[World]:
     """Make a world with a stream `demo`; its engine is ended at the end, whoever runs it."""
     python = fake_engine_python(folder, **environment)
     made = Settings(state_dir=folder / "state", engine_python=python, **(settings or {}))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from fastapi import FastAPI
@@ -145,9 +145,8 @@ class ScriptedExecutor:
 
 
 def _end(attempt_dir: Path, reason: str) -> None:
-    record = ExitRecord(
-        code=1, signal=None, reason=reason, ended_at="now", log_tail=("first", f"last: {reason}")
-    )
+    fields = {"code": 1, "signal": None, "reason": reason, "ended_at": "now"}
+    record = ExitRecord.model_validate(fields | {"log_tail": ["first", f"last: {reason}"]})
     (attempt_dir / "exit.json").write_text(record.model_dump_json())
 
 
@@ -203,8 +202,8 @@ class Plane:
 
     def _runner(self) -> JobRunner:
         return JobRunner(
-            self.settings, self.db, self.blobs, self.store, self.engines,  # type: ignore[arg-type]
-            executor=self.executor, make_predictor=self._predictor,
+            self.settings, self.db, self.blobs, self.store, cast("Any", self.engines),
+            executor=self.executor, make_predictor=cast("Any", self._predictor),
         )  # fmt: skip
 
     def _predictor(self, route: Route, blob_dir: Path, decoding: Decoding) -> Predictor:
@@ -225,7 +224,12 @@ class Plane:
 
     def _serve(self) -> None:
         self.app.state.services = Services(
-            self.settings, self.db, self.blobs, self.store, self.engines, self.runner  # type: ignore[arg-type]
+            self.settings,
+            self.db,
+            self.blobs,
+            self.store,
+            cast("Any", self.engines),
+            self.runner,
         )
 
     def restart(self) -> None:
@@ -250,7 +254,8 @@ class Plane:
         }  # fmt: skip
         answer = self.client.post("/v1/streams", json=body | fields)
         assert answer.status_code == 201, answer.text
-        return answer.json()
+        created: Json = answer.json()
+        return created
 
     def submit(self, task: str = "colours", stream: str = "demo", **more: Any) -> Any:
         """Post a task; return the response."""
@@ -280,7 +285,7 @@ class Plane:
         """Steer a job; return the response."""
         return self.client.post(f"/v1/jobs/{job_id}/{action}")
 
-    def wait(self, job_id: str, *states: str, seconds: float = 20.0) -> Json:
+    def wait(self, job_id: str, *states: str, seconds: float = 60.0) -> Json:
         """Return the job once it is in one of `states` (default: ended)."""
         until = time.monotonic() + seconds
         while (job := self.job(job_id))["state"] not in (states or TERMINAL):
@@ -288,7 +293,7 @@ class Plane:
             time.sleep(0.02)
         return job
 
-    def wait_until(self, true: Callable[[], Any], seconds: float = 20.0) -> None:
+    def wait_until(self, true: Callable[[], Any], seconds: float = 60.0) -> None:
         """Return once `true()` holds."""
         until = time.monotonic() + seconds
         while not true():

@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
-from service.versions.operations import move_alias
+from service.db.tables import VersionRow
+from service.versions.operations import get_version, move_alias
 from tests.fakes.engine import answer_of, identity_of
 from tests.fakes.server import Server
 from tests.fakes.world import BASE_DIGEST, World, make_world, png
@@ -24,22 +26,38 @@ from tests.fakes.world import BASE_DIGEST, World, make_world, png
 CHAT = "/v1/chat/completions"
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with make_world(tmp_path, FAKE_TOKEN_SECONDS="0.01") as world:
+@contextmanager
+def ready_world(folder: Path, token_seconds: float = 0.01) -> Iterator[World]:
+    with make_world(folder, FAKE_TOKEN_SECONDS=str(token_seconds)) as world:
         world.add_version(1)
         world.add_version(2, "block")
-        with world.db.read() as session:
-            from service.versions.operations import get_version
+        world.engines.ensure_ready(version_of(world, 0))
+        yield world
 
-            world.engines.ensure_ready(get_version(session, "demo", 0))
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A world for tests that change nothing in it."""
+    with ready_world(tmp_path_factory.mktemp("world")) as world:
         yield world
 
 
 @pytest.fixture
+def own_world(tmp_path: Path) -> Iterator[World]:
+    """A world for tests that do."""
+    with ready_world(tmp_path) as world:
+        yield world
+
+
+@pytest.fixture(scope="module")
 def client(world: World) -> Iterator[TestClient]:
     with TestClient(world.app(), headers=world.key("reader")) as client:
         yield client
+
+
+def version_of(world: World, number: int) -> VersionRow:
+    with world.db.read() as session:
+        return get_version(session, "demo", number)
 
 
 def data_url(content: bytes, kind: str = "png") -> str:
@@ -57,10 +75,7 @@ def ask_image(*urls: str) -> dict[str, Any]:
 
 
 def expected(world: World, number: int, question: str = "What?") -> str:
-    from service.versions.operations import get_version
-
-    with world.db.read() as session:
-        version = get_version(session, "demo", number)
+    version = version_of(world, number)
     adapter = Path(version.servable_path) if number else None
     return answer_of(identity_of(adapter), question, [])[0]
 
@@ -186,9 +201,9 @@ def test_an_engine_refusal_is_told_without_internal_names(client: TestClient) ->
         assert error["type"] == "invalid_request_error"
 
 
-def test_a_body_over_the_limit_is_refused_while_read(world: World) -> None:
-    world.settings = world.settings.model_copy(update={"max_request_bytes": 1000})
-    with TestClient(world.app(), headers=world.key("reader")) as client:
+def test_a_body_over_the_limit_is_refused_while_read(own_world: World) -> None:
+    own_world.settings = own_world.settings.model_copy(update={"max_request_bytes": 1000})
+    with TestClient(own_world.app(), headers=own_world.key("reader")) as client:
         answer = client.post(CHAT, json=ask("demo", "x" * 2000))
         assert answer.status_code == 413
         assert client.post(CHAT, json=ask("demo")).status_code == 200
@@ -208,23 +223,24 @@ def test_models_lists_streams_aliases_and_versions(client: TestClient) -> None:
     assert client.get("/v1/models/demo@9").status_code == 404
 
 
-def test_an_engine_that_dies_is_503_until_it_is_back(client: TestClient, world: World) -> None:
-    assert client.post(CHAT, json=ask("demo@1")).status_code == 200
-    os.kill(world.engines.status()["pid"], signal.SIGKILL)
-    answer = client.post(CHAT, json=ask("demo@1"))
-    assert answer.status_code == 503
-    assert answer.headers["retry-after"]
-    deadline = time.monotonic() + 20
-    while (answer := client.post(CHAT, json=ask("demo@1"))).status_code == 503:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    assert answer.json()["choices"][0]["message"]["content"] == expected(world, 1)
+def test_an_engine_that_dies_is_503_until_it_is_back(own_world: World) -> None:
+    with TestClient(own_world.app(), headers=own_world.key("reader")) as client:
+        assert client.post(CHAT, json=ask("demo@1")).status_code == 200
+        os.kill(own_world.engines.status()["pid"], signal.SIGKILL)
+        answer = client.post(CHAT, json=ask("demo@1"))
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"]
+        deadline = time.monotonic() + 20
+        while (answer := client.post(CHAT, json=ask("demo@1"))).status_code == 503:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert answer.json()["choices"][0]["message"]["content"] == expected(own_world, 1)
 
 
-def test_switches_and_loads_under_eight_clients_lose_nothing(world: World) -> None:
-    headers = world.key("reader")
+def test_switches_and_loads_under_eight_clients_lose_nothing(own_world: World) -> None:
+    headers = own_world.key("reader")
     for number in range(3, 7):
-        world.add_version(number)
+        own_world.add_version(number)
     stop = threading.Event()
     answers: list[tuple[str, str]] = []
     failures: list[str] = []
@@ -239,11 +255,11 @@ def test_switches_and_loads_under_eight_clients_lose_nothing(world: World) -> No
                 content = answer.json()["choices"][0]["message"]["content"]
                 answers.append((answer.json()["model"], content))
 
-    with Server(world.app()) as url, httpx.Client(base_url=url, timeout=30) as client:
+    with Server(own_world.app()) as url, httpx.Client(base_url=url, timeout=30) as client:
         threads = [threading.Thread(target=chat, args=(client, at)) for at in range(8)]
         for thread in threads:
             thread.start()
-        times = [_switch(world, number) for number in (1, 3, 0, 4, 1, 5, 6, 0, 3, 1) * 2]
+        times = [_switch(own_world, number) for number in (1, 3, 0, 4, 1, 5, 6, 0, 3, 1) * 2]
         after = client.post(CHAT, json=ask("demo"), headers=headers).json()["model"]
         stop.set()
         for thread in threads:
@@ -251,10 +267,10 @@ def test_switches_and_loads_under_eight_clients_lose_nothing(world: World) -> No
     assert failures == []
     assert after == "demo@1"
     assert {model for model, _ in answers} >= {"demo@0", "demo@1"}
-    texts = {f"demo@{number}": expected(world, number) for number in range(7)}
+    texts = {f"demo@{number}": expected(own_world, number) for number in range(7)}
     assert all(text == texts[model] for model, text in answers)
     assert max(times) < 5_000
-    assert world.engines.status()["in_use"] == 0
+    assert own_world.engines.status()["in_use"] == 0
 
 
 def _switch(world: World, number: int) -> float:
@@ -266,24 +282,19 @@ def _switch(world: World, number: int) -> float:
     return float(move.switch_ms or 0)
 
 
-def test_clients_that_go_away_leave_nothing_held(world: World) -> None:
-    world.engines.close()
-    slow = world.restarted(FAKE_TOKEN_SECONDS="0.3")
-    with slow.db.read() as session:
-        from service.versions.operations import get_version
-
-        slow.engines.ensure_ready(get_version(session, "demo", 0))
-    headers = slow.key("reader")
-    with Server(slow.app()) as url:
-        with httpx.Client(base_url=url) as client:
+def test_clients_that_go_away_leave_nothing_held(tmp_path: Path) -> None:
+    with ready_world(tmp_path, token_seconds=0.3) as world:
+        headers = world.key("reader")
+        with Server(world.app()) as url, httpx.Client(base_url=url) as client:
             with pytest.raises(httpx.ReadTimeout):
                 client.post(CHAT, json=ask("demo"), headers=headers, timeout=0.3)
             body = ask("demo", stream=True)
             with client.stream("POST", CHAT, json=body, headers=headers) as answer:
-                next(answer.iter_lines())
-                assert slow.engines.status()["in_use"] >= 1
-        deadline = time.monotonic() + 5
-        while slow.engines.status()["in_use"]:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-    slow.engines.close()
+                assert answer.status_code == 200
+                lines = answer.iter_lines()  # dropping the iterator would end the stream
+                next(lines)
+                assert world.engines.status()["in_use"] >= 1
+            deadline = time.monotonic() + 5
+            while world.engines.status()["in_use"]:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)

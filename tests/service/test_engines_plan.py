@@ -42,9 +42,7 @@ def test_plans_load_what_is_wanted_and_free_only_what_must_go(
         assert plan.unload == ()
     stayed = [r for r in loaded if r.name in after and r.name not in held | set(wanted)]
     assert all(
-        before[gone].last_used <= resident.last_used
-        for gone in plan.unload
-        for resident in stayed
+        before[gone].last_used <= resident.last_used for gone in plan.unload for resident in stayed
     )
 
 
@@ -56,9 +54,7 @@ PROMPT = CanaryPrompt(
     parent_answer="blue",
     base_answer="green",
 )
-CANARY = Canary(
-    prompts=(PROMPT,), max_tokens=8, distinguishes_parent=True, distinguishes_base=True
-)
+CANARY = Canary(prompts=(PROMPT,), max_tokens=8, distinguishes_parent=True, distinguishes_base=True)
 
 
 def test_the_same_answer_within_tolerance_is_proof() -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
+import time
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -94,14 +97,15 @@ def test_cancel_in_every_phase_leaves_no_version(
     assert job["state"] == "cancelled"
     assert plane.versions() == [0]
     assert plane.production() == 0
+    assert list(plane.settings.folder("servable").iterdir()) == []
     assert not (plane.settings.folder("attempts") / job["id"]).exists()
     assert list(plane.settings.folder("staging").iterdir()) == []
+    monkeypatch.setitem(PHASE_FUNCTIONS, phase, work)
     retried = plane.control(job["id"], "retry")
     if phase == "validate":
         assert list(plane.blobs.digests()) == []
         assert (retried.status_code, retried.json()["error"]["code"]) == (422, "conflict")
     else:
-        monkeypatch.setitem(PHASE_FUNCTIONS, phase, work)
         assert retried.status_code == 200
         assert plane.wait(job["id"])["state"] == "succeeded"
         assert len(plane.versions()) == 2
@@ -276,3 +280,60 @@ def test_reports_exist_once_their_phase_has_ended(plane: Plane) -> None:
     assert plane.client.get(f"/v1/jobs/{second}/validation").json()["valid"] is True
     early = plane.client.get(f"/v1/jobs/{second}/rewrite")
     assert (early.status_code, early.json()["error"]["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_whatever_is_asked_every_job_ends_and_nothing_is_doubled(plane: Plane, seed: int) -> None:
+    """A random walk over two streams with restarts; then everything is resumed and released."""
+    draw = random.Random(seed)
+    plane.create_stream("one")
+    plane.create_stream("two")
+    plane.executor.hold = True
+    ids = [plane.submitted(f"t{n}", stream=draw.choice(["one", "two"])) for n in range(5)]
+    for _ in range(40):
+        job_id = draw.choice(ids)
+        action = draw.choices(["pause", "resume", "cancel", "retry", "release", "restart"],
+                              [6, 6, 1, 3, 2, 1])[0]  # fmt: skip
+        if action == "restart":
+            plane.restart()
+        elif action == "release":
+            plane.executor.release()
+            plane.executor.hold = True
+        else:
+            answer = plane.control(job_id, action)
+            assert answer.status_code in (200, 422), answer.text
+        time.sleep(draw.random() * 0.05)
+
+    plane.executor.release()
+    for job_id in ids:
+        plane.control(job_id, "resume")
+    jobs = [plane.wait(job_id) for job_id in ids]
+
+    for job in jobs:
+        assert job["state"] in ("succeeded", "cancelled"), job
+        assert (job["version"] is not None) == (job["state"] == "succeeded")
+        events = plane.events(job["id"])
+        assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+        assert_legal([event["data"]["state"] for event in events if event["kind"] == "state"])
+    for stream in ("one", "two"):
+        made = [job["version"] for job in jobs if job["stream"] == stream and job["version"]]
+        assert plane.versions(stream) == [0, *sorted(made)]
+    assert not plane.executor.running
+
+
+FOLLOWS = {
+    "validating_files": {"queued", "paused", "cancelling", "validating_files"},
+    "queued": {"running", "paused", "cancelling"},
+    "running": {"succeeded", "paused", "cancelling", "queued", "failed"},
+    "paused": {"queued", "validating_files", "cancelling"},
+    "cancelling": {"cancelled", "succeeded"},
+    "cancelled": {"queued"},
+    "succeeded": set(),
+    "failed": {"queued"},
+}
+
+
+def assert_legal(seen: list[str]) -> None:
+    assert seen[0] == "validating_files"
+    for before, after in pairwise(seen):
+        assert after in FOLLOWS[before], seen

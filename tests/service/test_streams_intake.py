@@ -292,9 +292,7 @@ def test_tasks_are_listed_with_their_jobs(plane: Plane) -> None:
     jobs = [plane.wait(plane.submitted(name))["id"] for name in ("one", "two")]
 
     first = plane.client.get("/v1/streams/demo/tasks", params={"limit": 1}).json()
-    rest = plane.client.get(
-        "/v1/streams/demo/tasks", params={"after": first["next_cursor"]}
-    ).json()
+    rest = plane.client.get("/v1/streams/demo/tasks", params={"after": first["next_cursor"]}).json()
 
     listed = first["data"] + rest["data"]
     assert [(it["name"], it["state"], it["job"]) for it in listed] == [

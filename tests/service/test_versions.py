@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,9 @@ def client(world: World) -> Iterator[TestClient]:
         yield client
 
 
-def move(world: World, version: int | str, alias: str = "production", **fields: Any) -> AliasMoveRow:  # noqa: E501
+def move(
+    world: World, version: int | str, alias: str = "production", **fields: Any
+) -> AliasMoveRow:
     wish = {"actor": "me", "reason": "because", **fields}
     return move_alias(
         world.db, world.engines, stream_name="demo", alias=alias, version_number=version, **wish
@@ -133,7 +136,7 @@ def test_the_journal_is_a_chain(world: World) -> None:
     with world.db.read() as session:
         rows = list(session.query(AliasMoveRow).order_by(AliasMoveRow.id))
     assert [row.kind for row in rows] == ["manual", "promote", "promote", "rollback"]
-    for before, after in zip(rows, rows[1:], strict=False):
+    for before, after in itertools.pairwise(rows):
         assert after.previous_id == before.id
         assert after.from_version_id == before.to_version_id
     assert rows[-1].reason == "worse"
@@ -177,7 +180,8 @@ def test_aliases_over_rest(client: TestClient, world: World) -> None:
     assert (moved.json()["from"], moved.json()["to"]) == ("demo@0", "demo@1")
     assert moved.json()["actor"] == "admin"
     back = {"version": "previous", "reason": "worse"}
-    assert client.post("/v1/streams/demo/aliases/production", json=back).json()["kind"] == "rollback"
+    rolled = client.post("/v1/streams/demo/aliases/production", json=back)
+    assert rolled.json()["kind"] == "rollback"
     alias = client.get("/v1/streams/demo/aliases/production", params={"limit": 2}).json()
     assert alias["version"] == 0
     assert [row["reason"] for row in alias["journal"]["data"]] == ["worse", "better"]

@@ -17,6 +17,7 @@ from tests.trainer.tiny import make_spec, save_tiny_base
 from trainer.canary import GreedyReader, Question
 from trainer.catalog import METHODS
 from trainer.modeling import load_base, load_processor
+from trainer.processes import descendants_of
 from trainer.spec import BaseModelSpec, Canary, ProcessRecord, TrainSpec
 
 pytestmark = pytest.mark.conformance
@@ -208,7 +209,7 @@ def test_no_trainer_outlives_its_supervisor(tiny_base: BaseModelSpec, tmp_path: 
     spec = make_spec(tmp_path, tiny_base, rows=48, hyperparameters={"epochs": 100.0})
     process = attempts.start(spec)
     attempts.wait_for_step(spec, 1)
-    below = attempts.descendants_of(process.pid)
+    below = descendants_of(process.pid)
     text = (Path(spec.output_dir) / "process.json").read_text(encoding="utf-8")
     record = ProcessRecord.model_validate_json(text)
     assert record.alive()

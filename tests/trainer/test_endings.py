@@ -100,6 +100,7 @@ def test_events_are_sparse_but_the_last_step_is_always_there(tmp_path: Path) -> 
     assert steps[-1] == 100
     assert len(steps) <= 4
     assert events.last_losses() == (0.01, None)
+    events.close()
 
 
 @pytest.mark.parametrize(

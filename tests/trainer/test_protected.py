@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.methods import protected
@@ -81,6 +81,7 @@ def test_ties_go_to_the_first_places_in_reading_order() -> None:
     assert chosen.flatten().tolist() == [True] * 6 + [False] * 6
 
 
+@settings(deadline=None)
 @given(st.integers(1, 9), st.integers(1, 40), st.integers(0, 2**31))
 def test_pack_and_unpack_are_inverse(out: int, width: int, seed: int) -> None:
     mask = torch.rand(out, width, generator=torch.Generator().manual_seed(seed)) < 0.5
@@ -91,6 +92,7 @@ def test_pack_and_unpack_are_inverse(out: int, width: int, seed: int) -> None:
     assert torch.equal(unpack(bits, width), mask)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**31))
 def test_union_of_bits_is_the_union_of_masks(seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)

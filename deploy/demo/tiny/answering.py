@@ -94,16 +94,22 @@ def overlap(one: Sequence[float], other: Sequence[float]) -> float:
     return shared / union if union > 0 else 0.0
 
 
-def is_right(answer_format: AnswerFormat, said: str, wanted: str, contained: str = "") -> bool:
+def _agree(said: str, wanted: str) -> bool:
+    truth = read_box(wanted)
+    if truth is None:
+        return said == wanted
+    box = read_box(said)
+    return box is not None and overlap(box, truth) > 0.5
+
+
+def is_right(answer_format: AnswerFormat, said: str, wanted: str, short: str = "") -> bool:
     """Tell whether an answer counts.
 
-    Boxes need an overlap above 0.5; explanations the asked length and the text `contained`;
-    everything else equality.
+    Boxes need an overlap above 0.5; explanations the asked length and `The answer is SHORT.`
+    with the right short answer; everything else equality.
     """
-    if answer_format is AnswerFormat.BOX:
-        box, truth = read_box(said), read_box(wanted)
-        return box is not None and truth is not None and overlap(box, truth) > 0.5
-    if answer_format in LENGTHS:
-        low, high = LENGTHS[answer_format]
-        return contained in said and low <= len(said.split()) <= high
-    return said == wanted
+    if answer_format not in LENGTHS:
+        return _agree(said, wanted)
+    low, high = LENGTHS[answer_format]
+    found = re.match(r"The answer is (\[.*?\]|.*?)\.", said)
+    return bool(found) and _agree(found[1], short) and low <= len(said.split()) <= high

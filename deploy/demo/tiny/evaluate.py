@@ -27,11 +27,11 @@ Table = dict[tuple[str, str], Share]
 
 @dataclass(frozen=True)
 class Question:
-    """A scene, the question about it, and the short answer an explanation has to contain."""
+    """A scene, the question about it, and the short answer that explanations wrap."""
 
     scene: Scene
     turn: Turn
-    contained: str
+    short: str
 
 
 def held_out(answer_format: AnswerFormat, seed: int, number: int) -> list[Question]:
@@ -43,8 +43,7 @@ def held_out(answer_format: AnswerFormat, seed: int, number: int) -> list[Questi
         fact = random_fact(rng, scene)
         if answer_format is AnswerFormat.BOX and not fact.box:
             continue
-        contained = f"The answer is {fact.answer}."
-        questions.append(Question(scene, ask(rng, fact, answer_format), contained))
+        questions.append(Question(scene, ask(rng, fact, answer_format), fact.answer))
     return questions
 
 
@@ -57,7 +56,7 @@ def measure(folder: Path, seed: int, number: int) -> Table:
         images = [draw(question.scene) for question in asked]
         said = greedy(model, processor, images, [question.turn.prompt for question in asked])
         for question, answer in zip(asked, said, strict=True):
-            right = is_right(form, answer, question.turn.answer, question.contained)
+            right = is_right(form, answer, question.turn.answer, question.short)
             counts[form.value, "all"].append(right)
             counts[form.value, question.turn.kind].append(right)
     return {key: Share(sum(rights), len(rights)) for key, rights in counts.items()}

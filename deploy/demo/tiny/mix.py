@@ -294,10 +294,16 @@ def caption(scene: Scene) -> Turn:
 
 
 def letters(rng: Random) -> Turn:
-    """Ask for the letters of three options at once, or for the text of one: dense practice."""
+    """Practise option letters densely: those of several texts, named or not, or one's text."""
     options = list(dict.fromkeys(_echo_value(rng) for _ in range(4)))
     listed = options_block(options)
-    if rng.random() < 0.5:
+    drawn = rng.random()
+    if drawn < 0.4:
+        asked = rng.sample(range(len(options)), min(3, len(options)))
+        named = ", ".join(options[index] for index in asked)
+        question = f"Name the options {named}."
+        answer = [f"{options[index]} {OPTION_LETTERS[index]}" for index in asked]
+    elif drawn < 0.8:
         asked = rng.sample(range(len(options)), min(3, len(options)))
         named = ", ".join(options[index] for index in asked)
         question, answer = f"Which options say {named}?", [OPTION_LETTERS[i] for i in asked]
@@ -312,13 +318,13 @@ def letters(rng: Random) -> Turn:
 class Shares:
     """How often each format and the two kinds of dense practice are drawn; sums are free."""
 
-    short_answer: float = 0.24
-    yes_no: float = 0.20
-    multiple_choice: float = 0.34
-    brief_explanation: float = 0.07
-    detailed_explanation: float = 0.07
-    caption: float = 0.06
-    letters: float = 0.02
+    short_answer: float = 0.18
+    yes_no: float = 0.22
+    multiple_choice: float = 0.38
+    brief_explanation: float = 0.05
+    detailed_explanation: float = 0.05
+    caption: float = 0.04
+    letters: float = 0.08
     echo: float = 1.0
 
 

@@ -151,11 +151,15 @@ def build_model(tokenizer: PreTrainedTokenizerFast) -> Idefics3ForConditionalGen
     return cast(Idefics3ForConditionalGeneration, made)
 
 
+def load_processor(folder: Path) -> Idefics3Processor:
+    """Load an exported processor by the stock class."""
+    return cast(Idefics3Processor, cast(Any, AutoProcessor).from_pretrained(folder))
+
+
 def load(folder: Path) -> tuple[Idefics3ForConditionalGeneration, Idefics3Processor]:
     """Load an exported model, in evaluation mode, and its processor by the stock classes."""
     model = cast(Any, AutoModelForImageTextToText).from_pretrained(folder).eval()
-    processor = cast(Any, AutoProcessor).from_pretrained(folder)
-    return cast(Idefics3ForConditionalGeneration, model), cast(Idefics3Processor, processor)
+    return cast(Idefics3ForConditionalGeneration, model), load_processor(folder)
 
 
 def export(

@@ -27,6 +27,7 @@ from deploy.demo.tiny.model import (
     build_model,
     build_processor,
     export,
+    load_processor,
     train_tokenizer,
 )
 from eval.minicoin.world import random_scene
@@ -79,6 +80,13 @@ def tokenizer_texts(number: int = 20_000) -> Iterator[str]:
         turn = random_turn(rng, random_scene(rng), EARLY)
         text = fixed.sub("", f"{turn.prompt}\n {turn.answer}")
         yield re.sub(r"[A-Z]{3}", "", text)
+
+
+def _processor(folder: Path) -> Idefics3Processor:
+    """Return the run's processor; its tokenizer is trained once, since ids must not move."""
+    if not folder.exists():
+        build_processor(train_tokenizer(tokenizer_texts())).save_pretrained(folder)
+    return load_processor(folder)
 
 
 def _optimizers(model: Idefics3ForConditionalGeneration) -> list[torch.optim.Optimizer]:
@@ -180,7 +188,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
-    processor = build_processor(train_tokenizer(tokenizer_texts()))
+    processor = _processor(args.work / "processor")
     model = build_model(processor.tokenizer)
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal) as progress:
