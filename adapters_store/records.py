@@ -62,6 +62,13 @@ class ManifestFiles:
         self._disk.sync_folder(self.root)
         return True
 
+    def remove(self, stream: str, number: int) -> None:
+        """Remove a manifest; nothing happens when there is none."""
+        path = self._path(stream, number)
+        self._disk.remove(path)
+        if path.parent.is_dir():
+            self._disk.sync_folder(path.parent)
+
     def numbers(self, stream: str) -> tuple[int, ...]:
         """Return the stream's version numbers, ascending; none for an unknown stream."""
         if not _STREAM.fullmatch(stream) or not (self.root / stream).is_dir():

@@ -2,7 +2,7 @@
 
 Blobs are stored first and the manifest last, in one atomic step, so a version that can be seen is
 complete; after a crash at any point the same `publish` finishes the work and gives the same
-manifest. A version is never changed and never deleted here.
+manifest. A version is never changed, and deleted only by `withdraw`, before anything builds on it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from adapters_store.backends import BlobStore, hash_file
 from adapters_store.disk import Disk
 from adapters_store.errors import (
     DestinationTaken,
+    LineageBroken,
     StoreError,
     VersionConflict,
     VersionNotFound,
@@ -61,6 +62,22 @@ class VersionStore:
         for relative, ref in manifest.stored_files().items():
             self.blobs.put_file(attempt_dir / relative, ref.sha256)
         return manifest if self._records.create(manifest) else self._existing(manifest)
+
+    def withdraw(self, stream: str, number: int) -> frozenset[str]:
+        """Take back a version that nothing builds on; return the digests only it kept alive.
+
+        The blobs are still there: whoever owns the store deletes them. Doing it again returns an
+        empty set. Raises `LineageBroken` when another version has it as parent.
+        """
+        if number not in self._records.numbers(stream):
+            return frozenset()
+        manifest = self.get(stream, number)
+        children = [other.name for other in self.list(stream) if other.parent == manifest.digest]
+        if children:
+            msg = f"{manifest.name} is the parent of {', '.join(children)}: withdraw those first"
+            raise LineageBroken(msg)
+        self._records.remove(stream, number)
+        return manifest.referenced_digests() - self.referenced()
 
     def get(self, stream: str, number: int) -> VersionManifest:
         """Return `stream@number`; raises `VersionNotFound`."""

@@ -59,15 +59,16 @@ class Launch:
 @lru_cache
 def find_build(python: str) -> EngineBuild:
     """Return the vLLM that `python` can start; raises EngineUnavailable when it has none."""
-    result = subprocess.run(
-        [python, "-c", _PROBE], capture_output=True, text=True, check=False, timeout=120
-    )
-    if result.returncode != 0:
+    try:
+        result = subprocess.run(
+            [python, "-c", _PROBE], capture_output=True, text=True, check=True, timeout=120
+        )
+        found = json.loads(result.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
         raise EngineUnavailable(
             f"{python} has no vLLM: install the `serve` extra into it, or set "
             "RETAIN_ENGINE_PYTHON to an interpreter that has it."
-        )
-    found = json.loads(result.stdout)
+        ) from error
     return EngineBuild(found["version"], found["cpu"])
 
 

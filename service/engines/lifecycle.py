@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -33,6 +34,20 @@ _HEALTH_EVERY = 10  # watch rounds
 _UNHEALTHY_LIMIT = 3
 _IDLE_SECONDS = 60.0
 _FAILURE_SECONDS = 10.0
+_POLL_SECONDS = 0.05
+
+Check = Callable[[], None]
+
+
+def never() -> None:
+    """Go on waiting."""
+
+
+@dataclass(frozen=True)
+class _Failure:
+    base: Base
+    error: RetainError
+    at: float
 
 
 class Lifecycle:
@@ -50,24 +65,29 @@ class Lifecycle:
         self._engine: ServingEngine | None = None
         self._watcher: threading.Thread | None = None
         self._state = "stopped"
-        self._failure: tuple[float, EngineUnavailable] | None = None
+        self._failure: _Failure | None = None
         self._restarts = 0
 
-    def ensure(self, base: Base) -> ServingEngine:
-        """Return the base's engine once it runs. Waits; raises EngineUnavailable."""
-        engine = self._running(base)
-        if engine is not None:
-            return engine
-        with self._busy:
-            return self._running(base) or self._bring_up(base)
+    def ensure(self, base: Base, check: Check = never) -> ServingEngine:
+        """Return the base's engine once it runs. Waits; raises EngineUnavailable.
+
+        `check` is called now and then while waiting and may raise to stop waiting; the engine
+        starts all the same.
+        """
+        asked_at = time.monotonic()
+        while (engine := self._running(base)) is None:
+            check()
+            self._raise_failure(base, asked_at)
+            self.begin(base)
+            time.sleep(_POLL_SECONDS)
+        return engine
 
     def running(self, base: Base) -> ServingEngine:
         """Return the base's engine if it runs; else have it started and raise EngineUnavailable."""
         engine = self._running(base)
         if engine is not None:
             return engine
-        if self._failure is not None and time.monotonic() - self._failure[0] < _FAILURE_SECONDS:
-            raise self._failure[1]
+        self._raise_failure(base, time.monotonic() - _FAILURE_SECONDS)
         self.begin(base)
         raise EngineUnavailable(
             "the engine for this model is starting, which takes about a minute: try again shortly."
@@ -75,18 +95,36 @@ class Lifecycle:
 
     def begin(self, base: Base) -> None:
         """Have the base's engine started in the background, unless a start is under way."""
-        if self._stopped.is_set() or not self._starting.acquire(blocking=False):
-            return
+        if self._starting.acquire(blocking=False):
+            start = threading.Thread(target=self._begin, args=(base,), name="engine-start")
+            start.daemon = True
+            start.start()
 
-        def start() -> None:
-            try:
-                self.ensure(base)
-            except RetainError as error:
-                log.error("engine.start_failed", base=base.name, error=error.message)
-            finally:
-                self._starting.release()
+    def _begin(self, base: Base) -> None:
+        try:
+            with self._busy:
+                if self._running(base) is None:
+                    self._bring_up(base)
+        except RetainError as error:
+            self._fail(base, error)
+        except Exception as error:
+            log.exception("engine.start_crashed")
+            self._fail(base, EngineUnavailable(f"the engine cannot be started: {error!r}"))
+        finally:
+            self._starting.release()
 
-        threading.Thread(target=start, name="engine-start", daemon=True).start()
+    def _fail(self, base: Base, error: RetainError) -> None:
+        log.error("engine.start_failed", base=base.name, error=error.message)
+        self._failure = _Failure(base, error, time.monotonic())
+        if self._engine is None:
+            self._state = "failed"
+
+    def _raise_failure(self, base: Base, since: float) -> None:
+        if self._stopped.is_set():
+            raise EngineUnavailable("the service is stopping.")
+        failure = self._failure
+        if failure is not None and failure.base == base and failure.at >= since:
+            raise failure.error
 
     def status(self) -> dict[str, Any]:
         """Return the engine's state, its process and what it serves."""
@@ -126,12 +164,7 @@ class Lifecycle:
     def _bring_up(self, base: Base) -> ServingEngine:
         restore = self._put_down(base)
         self._state = "starting"
-        try:
-            engine = self._make_serving(self._adopt_or_start(base))
-        except EngineUnavailable as error:
-            self._state = "failed"
-            self._failure = (time.monotonic(), error)
-            raise
+        engine = self._make_serving(self._adopt_or_start(base))
         for servable in reversed(restore):
             self._restore(engine, servable)
         self._engine, self._state, self._failure = engine, "running", None
@@ -211,15 +244,18 @@ class Lifecycle:
                 self._restart(engine)
 
     def _restart(self, engine: ServingEngine) -> None:
-        with self._busy:
+        if not self._busy.acquire(blocking=False):
+            return  # someone sees to it already
+        try:
             if engine is not self._engine or self._stopped.is_set():
                 return
             self._restarts += 1
             log.error("engine.died", base=engine.process.base.name, log=engine.process.log_tail())
-            try:
-                self._bring_up(engine.process.base)
-            except EngineUnavailable as error:
-                log.error("engine.restart_failed", error=error.message)
+            if engine.process.alive():  # but not well: it must not be found running
+                engine.process.end()
+        finally:
+            self._busy.release()
+        self.begin(engine.process.base)
 
 
 def _wait_until_idle(engine: ServingEngine) -> None:

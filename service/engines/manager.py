@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
+from sqlalchemy import select
 
 from adapters_store.backends import LocalBlobStore
 from service.db.engine import Database
-from service.db.tables import StreamRow, VersionRow
+from service.db.tables import AliasRow, StreamRow, VersionRow
 from service.engines.adapters import Servable
 from service.engines.command import Base
-from service.engines.lifecycle import Lifecycle
+from service.engines.lifecycle import Check, Lifecycle, never
 from service.engines.serving import ServingEngine
 from service.errors import EngineUnavailable, PermanentConflict
 from service.settings import Settings
@@ -71,26 +72,30 @@ class EngineManager:
             lambda process: ServingEngine(process, db, blobs, settings.engine_max_cpu_loras),
         )
 
-    def ensure_running(self, base_path: str, base_digest: str) -> EngineInfo:
-        """Return the engine of a base, once it runs. Waits; raises EngineUnavailable."""
-        process = self._lifecycle.ensure(Base(base_path, base_digest)).process
+    def ensure_running(self, base_path: str, base_digest: str, check: Check = never) -> EngineInfo:
+        """Return the engine of a base, once it runs. Waits; raises EngineUnavailable.
+
+        `check` is called while waiting for a start and may raise to stop waiting.
+        """
+        process = self._lifecycle.ensure(Base(base_path, base_digest), check).process
         record = process.record
         return EngineInfo(process.client.url, process.base.name, record.engine_version, record.pid)
 
-    def ensure_ready(self, version: VersionRow) -> EngineRoute:
+    def ensure_ready(self, version: VersionRow, check: Check = never) -> EngineRoute:
         """Return where a version answers, once it is loaded and proven.
 
         Waits; raises EngineUnavailable, EngineProofFailed, or PermanentConflict for a version
         that no engine can serve.
         """
-        with self.use(version) as route:
+        with self.use(version, check) as route:
             return route
 
     @contextmanager
-    def use(self, version: VersionRow) -> Iterator[EngineRoute]:
+    def use(self, version: VersionRow, check: Check = never) -> Iterator[EngineRoute]:
         """As `ensure_ready`; engine and adapter are held until the block ends."""
         base = self._base_of(version)
-        lease = self._pin(self._lifecycle.ensure(base), Servable.of(version, base.name))
+        engine = self._lifecycle.ensure(base, check)
+        lease = self._pin(engine, Servable.of(version, base.name))
         try:
             yield lease.route
         finally:
@@ -116,9 +121,19 @@ class EngineManager:
         """Note that the engine does not know the leased model any more: load it anew next time."""
         lease.engine.table.remove(lease.name)
 
-    def warm_up(self, version: VersionRow) -> None:
-        """Start (or adopt) the engine of a version in the background."""
-        self._lifecycle.begin(self._base_of(version))
+    def warm_up(self) -> None:
+        """Adopt or start, in the background, the engine of the stream whose `production` moved
+        last; a stream that still serves its base gets none."""
+        with self._db.read() as session:
+            version = session.scalar(
+                select(VersionRow)
+                .join(AliasRow, AliasRow.version_id == VersionRow.id)
+                .where(AliasRow.name == "production", VersionRow.number > 0)
+                .order_by(AliasRow.moved_at.desc())
+                .limit(1)
+            )
+        if version is not None:
+            self._lifecycle.begin(self._base_of(version))
 
     def status(self) -> dict[str, Any]:
         """Return the engine's state, its process and what it serves."""

@@ -45,7 +45,19 @@ def discard_corpus(tools: Tools, job: JobRow) -> None:
     with tools.db.write() as session:
         task = session.get_one(TaskRow, job.task_id)
         digest, task.corpus_digest = task.corpus_digest, None
-    if digest is None or digest in tools.store.referenced():
+    if digest is not None:
+        delete_unused(tools, digest)
+
+
+def discard_manifest(tools: Tools, stream: str, number: int) -> None:
+    """Take a withdrawn version out of the store, with the blobs that were its alone."""
+    for digest in tools.store.withdraw(stream, number):
+        delete_unused(tools, digest)
+
+
+def delete_unused(tools: Tools, digest: str) -> None:
+    """Delete a blob unless a version or a task refers to it, or somebody puts it meanwhile."""
+    if digest in tools.store.referenced():
         return
     with tools.db.read() as session:
         if _is_used(session, digest):

@@ -211,6 +211,8 @@ def _cancel(ctx: Context) -> None:
         withdrawn = cleanup.withdraw_version(session, _locked(session, ctx.job_id))
     if withdrawn:
         cleanup.discard_servable(settings, servable)
+        if "number" in facts.job.plan:
+            cleanup.discard_manifest(ctx.tools, facts.stream.name, facts.job.plan["number"])
         cleanup.discard_corpus(ctx.tools, facts.job)
     with ctx.tools.db.write() as session:
         job = _locked(session, ctx.job_id)

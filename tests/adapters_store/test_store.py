@@ -85,6 +85,20 @@ def test_a_number_is_given_once(store: VersionStore, tmp_path: Path) -> None:
     assert set(store.blobs.digests()) == before
 
 
+def test_a_version_is_withdrawn_only_while_nothing_builds_on_it(
+    store: VersionStore, tmp_path: Path
+) -> None:
+    publish_chain(store, tmp_path, [{}, {}])
+    with pytest.raises(LineageBroken, match="demo@2"):
+        store.withdraw("demo", 1)
+    second = store.get("demo", 2)
+    alone = store.withdraw("demo", 2)
+    assert [manifest.number for manifest in store.list("demo")] == [1]
+    assert alone == second.referenced_digests() - store.referenced()
+    assert store.withdraw("demo", 2) == frozenset()
+    assert store.fsck() == ()
+
+
 def test_of_two_publishers_one_wins(store: VersionStore, tmp_path: Path) -> None:
     attempts = [write_attempt(tmp_path / f"a{i}", seed=i % 2) for i in range(6)]
     outcomes: list[str] = []

@@ -54,7 +54,8 @@ class World:
         )
 
     def restarted(self, **environment: str) -> World:
-        """Return the world of a new service on the same folder; this one must not be used on."""
+        """Return the world of a new service on the same folder; this one vanishes, as killed."""
+        self.engines._lifecycle._stopped.set()  # no public call leaves the engine running
         python = fake_engine_python(self.folder, **environment)
         settings = self.settings.model_copy(update={"engine_python": python})
         manager = EngineManager(settings, self.db, self.blobs)

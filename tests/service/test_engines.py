@@ -14,6 +14,7 @@ import pytest
 from service.db.tables import RecordRow, VersionRow
 from service.engines.process import find_process, read_record
 from service.errors import EngineProofFailed, EngineUnavailable, PermanentConflict
+from service.versions.operations import move_alias
 from tests.fakes.world import BASE_DIGEST, World, make_world
 from trainer.spec import process_start_time
 
@@ -139,6 +140,39 @@ def test_a_lease_never_waits_for_a_start_but_sees_to_it(tmp_path: Path) -> None:
         wait_until(lambda: try_lease(world, version))
 
 
+def test_waiting_for_a_start_can_be_interrupted(tmp_path: Path) -> None:
+    class StopWaiting(Exception):
+        """The job was cancelled."""
+
+    def check() -> None:
+        raise StopWaiting
+
+    with make_world(tmp_path, FAKE_START_SECONDS="5") as world:
+        version = world.add_version(1)
+        started = time.monotonic()
+        with pytest.raises(StopWaiting):
+            world.engines.ensure_ready(version, check)
+        assert time.monotonic() - started < 4
+        world.engines.close()
+        with pytest.raises(EngineUnavailable, match="stopping"):
+            world.engines.ensure_ready(version)
+
+
+def test_a_service_warms_up_for_what_is_in_production(world: World) -> None:
+    world.engines.warm_up()
+    world.add_version(1)
+    assert world.engines.status()["state"] == "stopped"
+    move_alias(
+        world.db, world.engines, stream_name="demo", alias="production", version_number=1,
+        actor="t", reason="t",
+    )  # fmt: skip
+    world.engines.close()
+    successor = world.restarted()
+    successor.engines.warm_up()
+    wait_until(lambda: successor.engines.status()["state"] == "running")
+    successor.engines.close()
+
+
 def test_a_dead_engine_is_started_again_with_what_it_served(world: World) -> None:
     first, second = world.add_version(1), world.add_version(2)
     world.engines.ensure_ready(first)
@@ -165,7 +199,7 @@ def test_a_new_service_adopts_the_engine_and_proves_again(world: World) -> None:
     version = world.add_version(1)
     world.engines.ensure_ready(version)
     pid = pid_of(world)
-    successor = world.restarted()  # the old manager simply vanishes, as after SIGKILL
+    successor = world.restarted()
     assert successor.engines.ensure_ready(version).model_name == version.servable_digest
     assert pid_of(successor) == pid
     successor.engines.close()

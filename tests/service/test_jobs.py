@@ -97,6 +97,7 @@ def test_cancel_in_every_phase_leaves_no_version(
     assert job["state"] == "cancelled"
     assert plane.versions() == [0]
     assert plane.production() == 0
+    assert plane.store.streams() == ()
     assert list(plane.settings.folder("servable").iterdir()) == []
     assert not (plane.settings.folder("attempts") / job["id"]).exists()
     assert list(plane.settings.folder("staging").iterdir()) == []
