@@ -72,6 +72,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     lock = StateLock(settings.folder("") / "service.lock")
     app.state.services = services = make_services(settings)
     services.runner.start()
+    services.engines.warm_up()
     try:
         yield
     finally:

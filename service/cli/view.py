@@ -94,6 +94,8 @@ class JobProgress:
 
     def _start_phase(self, data: Json) -> None:
         if data.get("state", "running") != "running":
+            if not self.console.is_terminal:  # no bars there: one line for each phase
+                self.console.print(f"{data['phase']}: {data.get('seconds', 0):.1f} s")
             return
         self._finish_phase()
         self._phase = str(data["phase"])

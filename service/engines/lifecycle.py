@@ -15,14 +15,9 @@ from typing import Any
 import structlog
 
 from service.engines.adapters import Servable
-from service.engines.command import Base, Launch, find_build, make_launch
-from service.engines.process import (
-    EngineProcess,
-    find_process,
-    forget_process,
-    free_port,
-    start_process,
-)
+from service.engines.command import Base
+from service.engines.launcher import adopt_or_start
+from service.engines.process import EngineProcess, find_process, forget_process
 from service.engines.serving import ServingEngine
 from service.errors import EngineUnavailable, RetainError
 from service.settings import Settings
@@ -164,7 +159,7 @@ class Lifecycle:
     def _bring_up(self, base: Base) -> ServingEngine:
         restore = self._put_down(base)
         self._state = "starting"
-        engine = self._make_serving(self._adopt_or_start(base))
+        engine = self._make_serving(adopt_or_start(self._settings, base, self._stopped.is_set))
         for servable in reversed(restore):
             self._restore(engine, servable)
         self._engine, self._state, self._failure = engine, "running", None
@@ -183,40 +178,6 @@ class Lifecycle:
         self._engine = None
         engine.process.end()
         return restore
-
-    def _adopt_or_start(self, base: Base) -> EngineProcess:
-        if self._stopped.is_set():
-            raise EngineUnavailable("the service is stopping.")
-        process = self._adopt(base) or self._start(base)
-        try:
-            timeout = self._settings.engine_start_timeout_seconds
-            process.wait_until_healthy(timeout, self._stopped.is_set)
-            if base.name not in process.client.models():
-                raise EngineUnavailable(f"the engine does not serve {base.name}.")
-        except EngineUnavailable:
-            process.end()
-            forget_process(self._folder)
-            raise
-        return process
-
-    def _adopt(self, base: Base) -> EngineProcess | None:
-        """Return the engine left running, if it is what we would start; end it if it is not."""
-        process = find_process(self._folder)
-        if process is None:
-            return None
-        build = find_build(self._settings.engine_python)
-        launch = make_launch(self._settings, build, base, process.record.port)
-        if process.base == base and process.record.fingerprint == launch.fingerprint:
-            log.info("engine.adopted", pid=process.record.pid, base=base.name)
-            return process
-        process.end()
-        return None
-
-    def _start(self, base: Base) -> EngineProcess:
-        build = find_build(self._settings.engine_python)
-        port = free_port()
-        launch: Launch = make_launch(self._settings, build, base, port)
-        return start_process(self._folder, launch, base, build, port)
 
     def _restore(self, engine: ServingEngine, servable: Servable) -> None:
         try:

@@ -65,7 +65,7 @@ class ScriptedEngines:
         self.error: Exception | None = None
         self.asked: list[str] = []
 
-    def ensure_running(self, base_path: str, base_digest: str) -> Info:
+    def ensure_running(self, base_path: str, base_digest: str, check: Any = None) -> Info:
         if self.error is not None:
             raise self.error
         return Info()
@@ -76,7 +76,7 @@ class ScriptedEngines:
         return Route("http://127.0.0.1:9", version.servable_digest)
 
     @contextmanager
-    def use(self, version: Any) -> Iterator[Route]:
+    def use(self, version: Any, check: Any = None) -> Iterator[Route]:
         yield self.ensure_ready(version)
 
     def status(self) -> Json:

@@ -112,4 +112,4 @@ def is_right(answer_format: AnswerFormat, said: str, wanted: str, short: str = "
         return _agree(said, wanted)
     low, high = LENGTHS[answer_format]
     found = re.match(r"The answer is (\[.*?\]|.*?)\.", said)
-    return bool(found) and _agree(found[1], short) and low <= len(said.split()) <= high
+    return found is not None and _agree(found[1], short) and low <= len(said.split()) <= high

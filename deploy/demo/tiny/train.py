@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -100,13 +101,10 @@ def _optimizers(model: Idefics3ForConditionalGeneration) -> list[torch.optim.Opt
         *model.model.text_model.embed_tokens.parameters(),
     ]
     connector = list(model.model.connector.parameters())  # its 2,048 inputs add up: go slowly
+    groups: list[dict[str, Any]] = [{"params": rest}, {"params": connector, "share": 0.1}]
     return [
         torch.optim.Muon(matrices, 1.0, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
-        torch.optim.AdamW(
-            [{"params": rest}, {"params": connector, "share": 0.1}],
-            betas=(0.9, 0.98),
-            weight_decay=0.0,
-        ),
+        torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.0),
     ]
 
 
@@ -119,15 +117,37 @@ def _even_out(model: Idefics3ForConditionalGeneration, rms: float = 0.5) -> None
             weight.mul_(rms / size)
 
 
+def _advance(
+    model: Idefics3ForConditionalGeneration,
+    optimizers: list[torch.optim.Optimizer],
+    step: language.Step,
+    number: int,
+    args: argparse.Namespace,
+) -> tuple[float, float]:
+    """Take one optimizer step; return its loss and the share of turns that were right."""
+    for optimizer, peak in zip(optimizers, (args.muon_rate, args.adam_rate), strict=True):
+        for group in optimizer.param_groups:
+            group["lr"] = group.get("share", 1.0) * rate(number - 1, args.steps, peak)
+        optimizer.zero_grad()
+    with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
+        loss, share = language.step_loss(model, step)
+    torch.autograd.backward(loss)
+    weights = [it for optimizer in optimizers for group in optimizer.param_groups
+               for it in group["params"]]  # fmt: skip
+    nn.utils.clip_grad_norm_(weights, 1.0)
+    for optimizer in optimizers:
+        optimizer.step()
+    return loss.item(), share
+
+
 def train_language(
     model: Idefics3ForConditionalGeneration,
     processor: Idefics3Processor,
-    work: Path,
     args: argparse.Namespace,
     progress: Progress,
 ) -> None:
-    """Teach the language model the mix; resumes from, and exports to, the work folder."""
-    folder = work / "language"
+    """Teach the language model the mix; resumes from, and exports to, the given folders."""
+    folder = args.work / "language"
     modules: dict[str, nn.Module] = {
         "text": model.model.text_model, "connector": model.model.connector
     }  # fmt: skip
@@ -137,27 +157,17 @@ def train_language(
         _even_out(model)
     optimizers = _optimizers(model)
     checkpoints.load_optimizers(folder, optimizers)
-    weights = [weight for module in modules.values() for weight in module.parameters()]
     steps = language.Steps(processor.tokenizer, args.seed, start, args.steps)
     bar = progress.add_task("language model", total=args.steps, completed=start)
-    began, right, total = time.monotonic(), 0.0, 0.0
+    began, seen = time.monotonic(), list[tuple[float, float]]()
     for number, step in enumerate(DataLoader(steps, batch_size=None, num_workers=1), start + 1):
-        for optimizer, peak in zip(optimizers, (args.muon_rate, args.adam_rate), strict=True):
-            for group in optimizer.param_groups:
-                group["lr"] = group.get("share", 1.0) * rate(number - 1, args.steps, peak)
-            optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
-            loss, share = language.step_loss(model, step)
-        torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(weights, 1.0)
-        for optimizer in optimizers:
-            optimizer.step()
-        right, total = right + share, total + loss.item()
+        seen.append(_advance(model, optimizers, step, number, args))
         progress.advance(bar)
         if number % 50 == 0:
-            log.info("language %d loss %.3f right %.3f, %.2f s a step", number, total / 50,
-                     right / 50, (time.monotonic() - began) / 50)  # fmt: skip
-            began, right, total = time.monotonic(), 0.0, 0.0
+            loss, right = (sum(values) / len(seen) for values in zip(*seen, strict=True))
+            log.info("language %d loss %.3f right %.3f, %.2f s a step", number, loss, right,
+                     (time.monotonic() - began) / len(seen))  # fmt: skip
+            began, seen = time.monotonic(), []
         if number % 200 == 0 or number == args.steps:
             checkpoints.save(folder, modules, optimizers, number)
             export(model, processor, args.out)
@@ -193,7 +203,7 @@ def main() -> None:
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal) as progress:
         train_tower(model, args.work / "tower", args.tower_steps, args.seed, progress)
-        train_language(model, processor, args.work, args, progress)
+        train_language(model, processor, args, progress)
 
 
 if __name__ == "__main__":

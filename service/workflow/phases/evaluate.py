@@ -40,7 +40,7 @@ def run(ctx: Context) -> dict[str, Any]:
 def _measure(ctx: Context, facts: Facts, wanted: Measurement, tally: _Tally) -> float:
     ctx.check()
     tools, stream = ctx.tools, facts.stream
-    engine = tools.engines.ensure_running(stream.base_path, stream.base_digest)
+    engine = tools.engines.ensure_running(stream.base_path, stream.base_digest, ctx.check)
     keys = wanted.keys(engine.engine_version)
     with tools.db.read() as session:
         answers = measuring.answers_under(session, keys)
@@ -65,7 +65,7 @@ def _ask(
     tools = ctx.tools
     keeper = _Keeper(ctx, wanted.version.servable_digest, keys)
     try:
-        with tools.engines.use(wanted.version) as route:
+        with tools.engines.use(wanted.version, ctx.check) as route:
             predictor = tools.make_predictor(route, tools.blobs.root, wanted.decoding)
             found = predict_all(predictor, missing, tally.on_progress, keeper.keep)
     finally:
