@@ -47,7 +47,11 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.registry = registry = CollectorRegistry()
     app.state.jobs_gauge = Gauge("retain_jobs", "Jobs by state", ["state"], registry=registry)
-    app.add_middleware(RequestContext, metrics=RequestMetrics(registry))
+    app.add_middleware(
+        RequestContext,
+        metrics=RequestMetrics(registry),
+        max_chat_bytes=settings.max_request_bytes,
+    )
     error_handlers.install(app)
     for module in ROUTERS:
         app.include_router(module.router)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import mimetypes
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -12,19 +13,55 @@ from uuid import uuid4
 
 import httpx
 
+from service.workflow.states import TERMINAL
+
 Json = dict[str, Any]
-TERMINAL = ("succeeded", "failed", "cancelled")
+SLOW = httpx.Timeout(600.0, connect=30.0)  # an engine starts, or a base model is downloaded
+RESTART_SECONDS = 60.0  # how long `watch` waits for the service to come back
+ENGINE_SECONDS = 90.0  # how long chat and alias moves go on asking a service that is not ready
 
 
 class ApiError(Exception):
-    """An error answer of the service: HTTP status, code, message and request id."""
+    """An error answer: HTTP status, code, message, request id, and whether asking again helps."""
 
-    def __init__(self, status: int, code: str, message: str, request_id: str | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        request_id: str | None = None,
+        *,
+        retryable: bool = False,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
         self.request_id = request_id
+        self.retryable = retryable
+
+
+class Patience:
+    """Waits before the next attempt, longer each time, for a limited time in all."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin anew: an attempt has succeeded."""
+        self._pause = 0.25
+        self._until: float | None = None
+
+    def wait(self, error: Exception) -> None:
+        """Wait a little after a failed attempt; raises its error when the time is over."""
+        now = time.monotonic()
+        if self._until is None:
+            self._until = now + self.seconds
+        if now >= self._until:
+            raise error
+        time.sleep(min(self._pause, self._until - now))
+        self._pause = min(2 * self._pause, 4.0)
 
 
 class RetainClient:
@@ -33,9 +70,17 @@ class RetainClient:
     Every method raises `ApiError` for an error answer and httpx's errors when nobody answers.
     """
 
-    def __init__(self, url: str, key: str | None = None, timeout: float = 120.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        key: str | None = None,
+        timeout: float = 120.0,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
         headers = {"authorization": f"Bearer {key}"} if key else {}
-        self.http = httpx.Client(base_url=url, headers=headers, timeout=timeout)
+        self.http = httpx.Client(
+            base_url=url, headers=headers, timeout=timeout, transport=transport
+        )
 
     def close(self) -> None:
         """Close the connections."""
@@ -46,10 +91,22 @@ class RetainClient:
         query = {key: value for key, value in params.items() if value is not None}
         return _json(self.http.get(path, params=query))
 
-    def post(self, path: str, body: Json | None = None) -> Json:
-        """Return the JSON answer of a POST, sent once however often the transport retries."""
+    def post(self, path: str, body: Json | None = None, *, slow: bool = False) -> Json:
+        """Return the JSON answer of a POST, which has its effect once however often it is sent.
+
+        A `slow` one may take ten minutes, and is repeated for a while when no engine is ready.
+        """
         headers = {"idempotency-key": uuid4().hex}
-        return _json(self.http.post(path, json=body or {}, headers=headers))
+        if not slow:
+            return _json(self.http.post(path, json=body or {}, headers=headers))
+        patience = Patience(ENGINE_SECONDS)
+        while True:
+            try:
+                return _json(self.http.post(path, json=body or {}, headers=headers, timeout=SLOW))
+            except ApiError as error:
+                if not error.retryable:
+                    raise
+                patience.wait(error)
 
     def delete(self, path: str) -> Json:
         """Return the JSON answer of a DELETE."""
@@ -73,7 +130,7 @@ class RetainClient:
 
     def create_stream(self, **fields: Any) -> Json:
         """Create a stream: name, base, method and whatever else `POST /v1/streams` takes."""
-        return self.post("/v1/streams", fields)
+        return self.post("/v1/streams", fields, slow=True)
 
     def submit_task(
         self,
@@ -111,22 +168,24 @@ class RetainClient:
 
     def watch(self, job_id: str) -> Iterator[Json]:
         """Yield a job's events as they happen, reconnecting without gaps, until it has ended."""
-        last = 0
+        last, patience = 0, Patience(RESTART_SECONDS)
         while True:
             try:
                 for event in self._stream_events(job_id, last):
                     last = event["seq"]
+                    patience.renew()
                     yield event
-            except httpx.TransportError:
-                pass  # the service restarts: reconnect below or raise from the call itself
-            if self.job(job_id)["state"] in TERMINAL:
-                yield from self.list_all(f"/v1/jobs/{job_id}/events", after=last)
-                return
+                if self.job(job_id)["state"] in TERMINAL:
+                    yield from self.list_all(f"/v1/jobs/{job_id}/events", after=last)
+                    return
+                patience.renew()
+            except httpx.TransportError as error:  # the service restarts
+                patience.wait(error)
 
     def _stream_events(self, job_id: str, last: int) -> Iterator[Json]:
         headers = {"accept": "text/event-stream", "last-event-id": str(last)}
         path = f"/v1/jobs/{job_id}/events"
-        with self.http.stream("GET", path, headers=headers, timeout=None) as answer:
+        with self.http.stream("GET", path, headers=headers, timeout=60.0) as answer:
             if answer.is_error:
                 answer.read()
             _raise_for_error(answer)
@@ -141,7 +200,7 @@ class RetainClient:
             content.insert(0, {"type": "image_url", "image_url": {"url": data_url(image)}})
         messages = [{"role": "user", "content": content}]
         body = {"model": model, "messages": messages, "temperature": 0, **fields}
-        return _json(self.http.post("/v1/chat/completions", json=body))
+        return self.post("/v1/chat/completions", body, slow=True)
 
     def move_alias(
         self,
@@ -154,7 +213,7 @@ class RetainClient:
     ) -> Json:
         """Point an alias at a version (or at "previous"); return the journal entry."""
         body = {"version": version, "reason": reason, "override": override}
-        return self.post(f"/v1/streams/{stream}/aliases/{alias}", body)
+        return self.post(f"/v1/streams/{stream}/aliases/{alias}", body, slow=True)
 
 
 def data_url(image: Path) -> str:
@@ -176,4 +235,7 @@ def _raise_for_error(answer: httpx.Response) -> None:
         code, message = str(error["code"]), str(error["message"])
     except (ValueError, KeyError, TypeError):
         code, message = "http_error", f"HTTP {answer.status_code}: {answer.text[:300]}"
-    raise ApiError(answer.status_code, code, message, answer.headers.get("x-request-id"))
+    headers = answer.headers
+    retryable = answer.status_code == 503 and "retry-after" in headers
+    request_id = headers.get("x-request-id")
+    raise ApiError(answer.status_code, code, message, request_id, retryable=retryable)

@@ -15,6 +15,7 @@ from adapters_store.errors import StoreError
 from asd_rewriter.errors import AsdError
 from eval.errors import EvalError
 from service.errors import RetainError
+from service.workflow.failures import is_disk_full
 
 log = structlog.get_logger()
 
@@ -49,6 +50,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(ValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(OSError, _system)
     app.add_exception_handler(Exception, _unknown)
 
 
@@ -75,6 +77,13 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse(
         error_body(error.status_code, "http_error", message), error.status_code, error.headers
     )
+
+
+async def _system(request: Request, error: Exception) -> JSONResponse:
+    if not is_disk_full(error):
+        return await _unknown(request, error)
+    message = "the service's disk is full; nothing was kept. Free some space, then ask again."
+    return JSONResponse(error_body(507, "storage_full", message), 507, {"x-should-retry": "false"})
 
 
 async def _unknown(request: Request, error: Exception) -> JSONResponse:

@@ -8,6 +8,8 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from adapters_store.servable import ENGINE_RANK_LIMITS
+
 
 class Settings(BaseSettings):
     """Where state lives, what the service listens on, and how engines and trainers start."""
@@ -22,7 +24,7 @@ class Settings(BaseSettings):
     trainer_python: str = sys.executable
     stop_grace_seconds: float = Field(default=30.0, gt=0)
     engine_python: str = sys.executable
-    engine_max_lora_rank: int = 128
+    engine_max_lora_rank: int = Field(default=128, ge=1, le=ENGINE_RANK_LIMITS[-1])
     engine_max_loras: int = Field(default=4, ge=1)
     engine_max_cpu_loras: int = Field(default=32, ge=1)
     engine_max_model_len: int | None = None

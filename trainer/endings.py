@@ -43,6 +43,7 @@ def classify(evidence: Evidence) -> ExitRecord:
         reason=_reason(evidence, code, killed_by),
         ended_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         log_tail=tuple(evidence.log.splitlines()[-LOG_TAIL_LINES:]),
+        message=evidence.outcome.message if evidence.outcome else None,
     )
 
 

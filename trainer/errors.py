@@ -27,6 +27,8 @@ class TrainerError(Exception):
 class InputError(TrainerError):
     """A file or folder that the spec names is missing or cannot be read."""
 
+    reason: ExitReason = "invalid_input"
+
 
 class RowError(InputError):
     """One sample cannot become a training row."""
@@ -42,6 +44,8 @@ class StateError(InputError):
 
 class TargetError(TrainerError):
     """No module of the model matches a requested target."""
+
+    reason: ExitReason = "invalid_input"
 
 
 class EnvironmentRefused(TrainerError):

@@ -38,15 +38,17 @@ def load_base(base: BaseModelSpec, *, dtype: torch.dtype, lineage: Sequence[str]
     """Return the base with its lineage added up, frozen, in eval mode, as `dtype`, on the CPU.
 
     Every adapted weight is `W + sum(scale * B @ A)`, summed in fp32 from the stored weight,
-    oldest delta first, and cast once. Code from the model's folder is never executed.
+    oldest delta first, and cast once. Code from the model's folder is never executed, pickled
+    weights are never read.
     Raises InputError when the base does not load, DeltaError when a delta does not fit.
     """
     from transformers import AutoModelForImageTextToText
 
     try:
         model: Any = AutoModelForImageTextToText.from_pretrained(
-            _location(base), revision=base.revision, dtype="auto", trust_remote_code=False
-        )
+            _location(base), revision=base.revision, dtype="auto",
+            use_safetensors=True, trust_remote_code=False,
+        )  # fmt: skip
     except (OSError, ValueError, SafetensorError) as error:
         raise InputError(f"Cannot load base model {base.source!r}: {error}") from error
     composed = _compose(model, [read_delta(Path(folder)) for folder in lineage], dtype)

@@ -18,7 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field
 EXIT_RESUME = 75
 """Exit code of a trainer that wrote a checkpoint on SIGTERM and wants to be resumed."""
 
-ExitReason = Literal["succeeded", "checkpointed", "out_of_memory", "nan_loss", "killed", "crashed"]
+ExitReason = Literal[
+    "succeeded", "checkpointed", "out_of_memory", "nan_loss", "invalid_input", "killed", "crashed"
+]
 
 
 class _Frozen(BaseModel):
@@ -116,13 +118,17 @@ class TrainResult(_Frozen):
 
 
 class ExitRecord(_Frozen):
-    """How the trainer ended: exit code or signal, a classified reason, the last log lines."""
+    """How the trainer ended: exit code or signal, a classified reason, the last log lines.
+
+    `message` is the trainer's own last word, where it had one.
+    """
 
     code: int | None
     signal: int | None
     reason: ExitReason
     ended_at: str
     log_tail: tuple[str, ...] = ()
+    message: str | None = None
 
 
 class ProcessRecord(_Frozen):

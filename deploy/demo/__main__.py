@@ -10,8 +10,11 @@ import shutil
 import time
 from pathlib import Path
 
+import httpx
 from rich.console import Console
+from rich.markup import escape
 from rich.panel import Panel
+from rich.text import Text
 
 from deploy.demo import story
 from deploy.demo.memory import MemoryPeak
@@ -21,7 +24,7 @@ from service.errors import PermanentConflict
 from service.lock import StateLock
 
 STATE_DIR = Path(".retain-demo")
-console = Console()
+console = Console(emoji=False)
 
 
 def main() -> int:
@@ -30,8 +33,8 @@ def main() -> int:
     state_dir = options.state_dir.resolve()
     if options.clean:
         return _clean(state_dir)
-    state_dir.mkdir(parents=True, exist_ok=True)
     try:
+        state_dir.mkdir(parents=True, exist_ok=True)
         with running_service(state_dir, options.port) as url:
             _run(state_dir, url)
             _stay(url, state_dir, options.exit)
@@ -39,10 +42,16 @@ def main() -> int:
         console.print(
             "stopped; all that the demo started has ended. 'make demo' goes on from here."
         )
-    except (ServiceFailed, ApiError, story.DemoFailed) as error:
-        console.print(Panel(str(error), title="the demo could not go on", style="red"))
-        return 1
+    except (ServiceFailed, ApiError, story.DemoFailed, OSError) as error:
+        return _failed(str(error))
+    except httpx.HTTPError as error:
+        return _failed(f"the service stopped answering ({error}); see {state_dir / 'service.log'}")
     return 0
+
+
+def _failed(message: str) -> int:
+    console.print(Panel(Text(message), title="the demo could not go on", style="red"))
+    return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -61,10 +70,10 @@ def _clean(state_dir: Path) -> int:
     try:
         StateLock(state_dir / "service.lock").release()
     except PermanentConflict as error:
-        console.print(str(error), style="red", highlight=False)
+        console.print(Text(str(error), "red"))
         return 1
     shutil.rmtree(state_dir)
-    console.print(f"removed {state_dir}", highlight=False)
+    console.print(Text(f"removed {state_dir}"))
     return 0
 
 
@@ -86,12 +95,13 @@ def _stay(url: str, state_dir: Path, leave: bool) -> None:
     client = RetainClient(url, key)
     link = client.post("/v1/login-links")["path"]
     client.close()
+    folder = escape(str(state_dir))
     console.print(
         Panel(
-            f"dashboard  {url}{link}  [dim](signs one browser in, within 10 minutes)[/]\n"
+            f"dashboard  {url}{escape(link)}  [dim](signs one browser in, within 10 minutes)[/]\n"
             f"API docs   {url}/docs\n"
-            f"admin key  {state_dir / 'admin.key'}\n"
-            f"try        RETAIN_STATE_DIR={state_dir} .venv/bin/retain report demo@production\n"
+            f"admin key  {folder}/admin.key\n"
+            f"try        RETAIN_STATE_DIR={folder} .venv/bin/retain report demo@production\n"
             "stop       Ctrl-C here; 'make clean-demo' then removes the state folder",
             title="the service is running",
         ),

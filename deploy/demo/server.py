@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +13,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
+
+from service.errors import PermanentConflict
+from service.lock import StateLock
 
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
@@ -25,10 +29,15 @@ class ServiceFailed(Exception):
 def running_service(state_dir: Path, port: int) -> Iterator[str]:
     """Yield the URL of a service on `state_dir`; end it afterwards if it was started here.
 
-    Raises ServiceFailed when it does not answer in time.
+    Raises ServiceFailed when it does not answer in time, or when something else has the port.
     """
     url = f"http://127.0.0.1:{port}"
-    if answers(url):
+    if _port_taken(port):
+        if not (_locked(state_dir) and answers(url)):
+            raise ServiceFailed(
+                f"port {port} is taken by another program, or by a service on another state "
+                f"folder. Use another port: make demo DEMO_ARGS='--port {port + 1}'"
+            )
         yield url
         return
     log_path = state_dir / "service.log"
@@ -47,9 +56,24 @@ def running_service(state_dir: Path, port: int) -> Iterator[str]:
         stop(process)
 
 
+def _port_taken(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=2):
+        return True
+    return False
+
+
+def _locked(state_dir: Path) -> bool:
+    """Return whether a running service holds this state folder."""
+    try:
+        StateLock(state_dir / "service.lock").release()
+    except PermanentConflict:
+        return True
+    return False
+
+
 def answers(url: str) -> bool:
     """Return whether a Retain service answers at `url`."""
-    with suppress(httpx.TransportError):
+    with suppress(httpx.HTTPError, ValueError):
         return bool(httpx.get(f"{url}/healthz", timeout=2).json() == {"status": "ok"})
     return False
 

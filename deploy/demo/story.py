@@ -9,24 +9,27 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.rule import Rule
+from rich.text import Text
 
 from eval.minicoin.writing import archive_task
 from service.cli.view import JobProgress, matrix_table
 from service.client import RetainClient
+from service.workflow.states import TERMINAL
 
 Json = dict[str, Any]
 STREAM = "demo"
 BASE = Path(__file__).parent / "tiny" / "weights"
-TASKS = ("classes", "science", "counts")
+TASKS = ("classes", "counts", "signs")
 NUM_TRAIN, NUM_EVAL = 2000, 200
 
 SETTINGS: Json = {
     "method": "reglora",
-    "method_config": {"rank": 16, "alpha": 32.0, "top_percent": 2.0},
-    "hyperparameters": {"epochs": 6, "learning_rate": 2e-3, "batch_size": 48},
+    "method_config": {"rank": 16, "alpha": 32.0, "top_percent": 30.0, "coefficient": 2500.0},
+    "hyperparameters": {"epochs": 3, "learning_rate": 1e-3, "batch_size": 48},
     "x_percent": 20.0,
-    "gate": {"max_drop_per_task": 30.0, "max_mean_drop": 30.0, "min_samples": 50},
+    "gate": {"max_drop_per_task": 20.0, "max_mean_drop": 15.0, "min_samples": 50},
     "eval_limit": NUM_EVAL,
 }
 
@@ -83,9 +86,8 @@ def _submit(client: RetainClient, data: Path, task: str, console: Console) -> Js
 
 
 def _unfinished_job(client: RetainClient, task: str) -> Json | None:
-    ended = ("succeeded", "failed", "cancelled")
     for job in client.list_all("/v1/jobs", stream=STREAM):
-        if job["task"] == task and job["state"] not in ended:
+        if job["task"] == task and job["state"] not in TERMINAL:
             return job
     return None
 
@@ -102,8 +104,8 @@ def _explain(client: RetainClient, job: Json, console: Console) -> None:
     version = client.get(f"/v1/streams/{STREAM}/versions/{job['version']}")
     verdict = version["records"]["verdict"]
     style = "green" if verdict["outcome"] == "pass" else "yellow"
-    console.print(f"{STREAM}@{job['version']}: gate [{style}]{verdict['outcome']}[/]")
-    console.print(f"[dim]{verdict['explanation']}[/]", highlight=False)
+    console.print(f"{STREAM}@{job['version']}: gate [{style}]{escape(verdict['outcome'])}[/]")
+    console.print(Text(verdict["explanation"], "dim"))
 
 
 def _show_matrix(client: RetainClient, console: Console) -> None:
@@ -111,24 +113,24 @@ def _show_matrix(client: RetainClient, console: Console) -> None:
     matrix = client.get(f"/v1/streams/{STREAM}/matrix")
     console.print(matrix_table(matrix))
     for name, value in matrix["summaries"].items():
-        console.print(f"  {name:<16} {value:7.2f}  [dim]{matrix['meanings'][name]}[/]")
+        console.print(f"  {name:<16} {value:7.2f}  [dim]{escape(matrix['meanings'][name])}[/]")
 
 
 def _compare_and_roll_back(client: RetainClient, data: Path, console: Console) -> None:
     console.print(Rule("the same question to two versions, then a rollback", align="left"))
     now, before = two_versions(client)
     question, image, answers = _telling_question(client, data, now, before)
-    console.print(f"image {image.name}: [italic]{question.splitlines()[0]}[/]")
+    console.print(f"image {escape(image.name)}: [italic]{escape(question.splitlines()[0])}[/]")
     for number in (before, now):
-        console.print(f"  {STREAM}@{number} says [bold]{answers[number]}[/]")
+        console.print(f"  {STREAM}@{number} says [bold]{escape(answers[number])}[/]")
     for number, reason in ((before, "the demo rolls back"), (now, "the demo rolls forward")):
         move = client.move_alias(STREAM, number, reason)
         reply = client.chat(STREAM, question, image, max_tokens=16)
         text = reply["choices"][0]["message"]["content"].strip()
         console.print(
             f"  {move['kind']}: production {move['from']} -> {move['to']} "
-            f"in {move['switch_ms']:.0f} ms; '{STREAM}' now answers [bold]{text}[/] "
-            f"[dim](from {reply['model']})[/]"
+            f"in {move['switch_ms']:.0f} ms; '{STREAM}' now answers [bold]{escape(text)}[/] "
+            f"[dim](from {escape(reply['model'])})[/]"
         )
         if text != answers[number]:
             raise DemoFailed(f"'{STREAM}' should answer like version {number}: {answers[number]!r}")

@@ -17,8 +17,9 @@ from service.engines.command import MAX_IMAGES
 from service.errors import InvalidRequest
 
 MAX_BYTES = 20 * 2**20
-MAX_PIXELS = 50_000_000
+MAX_PIXELS = 50_000_000  # of all images of a request
 FORMATS = {"PNG": "png", "JPEG": "jpeg", "WEBP": "webp"}
+_ANIMATED = ("PNG", "WEBP")  # a JPEG's further pictures (thumbnails, depth) are never decoded
 
 
 def check_images(urls: Sequence[str]) -> None:
@@ -28,8 +29,12 @@ def check_images(urls: Sequence[str]) -> None:
             f"{len(urls)} images are refused: one request takes at most {MAX_IMAGES}.",
             param="messages",
         )
+    pixels = 0
     for number, url in enumerate(urls, 1):
-        _check_size(_open(_content(url, number), number), number)
+        image = _open(_content(url, number), number)
+        if image.format in _ANIMATED and getattr(image, "is_animated", False):
+            raise _refusal(number, "it is animated. Send one frame")
+        pixels = _add_size(pixels, image, number)
 
 
 def _content(url: str, number: int) -> bytes:
@@ -57,12 +62,16 @@ def _open(content: bytes, number: int) -> Image.Image:
         raise _refusal(number, "it is no PNG, JPEG or WebP image. Convert it") from error
 
 
-def _check_size(image: Image.Image, number: int) -> None:
+def _add_size(pixels: int, image: Image.Image, number: int) -> int:
     width, height = image.size
-    if width * height > MAX_PIXELS or not width * height:
+    total = pixels + width * height
+    if total > MAX_PIXELS or not width * height:
         raise _refusal(
-            number, f"it has {width}x{height} pixels, at most {MAX_PIXELS:,} are accepted"
+            number,
+            f"it has {width}x{height} pixels, which makes {total:,} in this request; "
+            f"at most {MAX_PIXELS:,} are accepted",
         )
+    return total
 
 
 def _refusal(number: int, reason: str) -> InvalidRequest:

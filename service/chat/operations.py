@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 
 from service.chat.images import check_images
 from service.chat.schemas import ChatCreate, ModelRead
@@ -32,21 +35,33 @@ class Ticket:
     name: str  # "stream@7"
     digest: str
     lease: Lease
-    body: dict[str, Any]  # what the engine is sent
+    stream: bool
+    content: bytes  # what the engine is sent
 
 
-def open_ticket(services: Services, body: ChatCreate) -> Ticket:
-    """Resolve the model, check the images, and hold a route. The caller releases the lease.
+def open_ticket(services: Services, content: bytes) -> Ticket:
+    """Read a request, resolve its model, and hold a route. The caller releases the lease.
 
-    Raises ModelNotFound, InvalidRequest, and what the engines raise.
+    Raises RequestValidationError, ModelNotFound, InvalidRequest, and what the engines raise.
     """
+    body = _parse(content)
     check_images([url for message in body.messages for url in message.image_urls])
     with services.db.read() as session:
         stream, version = _resolve(session, body.model)
     lease = services.engines.lease(version)
-    sent = body.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"user"})
-    sent["model"] = lease.route.model_name
-    return Ticket(f"{stream.name}@{version.number}", version.digest, lease, sent)
+    sent = body.model_copy(update={"model": lease.route.model_name}).model_dump_json(
+        by_alias=True, exclude_none=True, exclude={"user"}
+    )
+    name = f"{stream.name}@{version.number}"
+    return Ticket(name, version.digest, lease, body.stream, sent.encode())
+
+
+def _parse(content: bytes) -> ChatCreate:
+    try:
+        return ChatCreate.model_validate_json(content)
+    except ValidationError as error:
+        problems = [{**it, "loc": ("body", *it["loc"])} for it in error.errors()]
+        raise RequestValidationError(problems) from error
 
 
 def _resolve(session: Session, model: str) -> tuple[StreamRow, VersionRow]:

@@ -24,6 +24,7 @@ TIMEOUT = httpx.Timeout(600.0, connect=5.0, pool=60.0)
 LIMITS = httpx.Limits(max_connections=512, max_keepalive_connections=64, keepalive_expiry=30.0)
 _INTERNAL = ("prompt_logprobs", "prompt_token_ids", "kv_transfer_params", "prompt_text")
 _CLIENT_GONE = 499
+_JSON = {"content-type": "application/json"}
 
 
 def make_client() -> httpx.AsyncClient:
@@ -91,7 +92,9 @@ class Proxy:
     async def _send(self) -> httpx.Response:
         url = f"{self._ticket.lease.route.base_url}/v1/chat/completions"
         try:
-            request = self._client.build_request("POST", url, json=self._ticket.body)
+            request = self._client.build_request(
+                "POST", url, content=self._ticket.content, headers=_JSON
+            )
             upstream = await self._client.send(request, stream=True)
             if upstream.is_success:
                 return upstream

@@ -1,4 +1,8 @@
-"""Chat over REST, in OpenAI's shape. The event loop here never touches the database."""
+"""Chat over REST, in OpenAI's shape.
+
+The event loop here touches neither the database nor the JSON of a request, which may be large; the
+body is read only after the key is checked.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,13 @@ from contextlib import asynccontextmanager
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, FastAPI, Request, Response
+from starlette.requests import ClientDisconnect
 
 from service.chat import operations
-from service.chat.bodies import CappedRoute
 from service.chat.proxy import Proxy, make_client
-from service.chat.schemas import ChatCreate, ModelList, ModelRead
+from service.chat.schemas import ModelList, ModelRead, request_schema
 from service.deps import Reader, ServicesDep
+from service.errors import InvalidRequest
 
 
 @asynccontextmanager
@@ -22,21 +27,32 @@ async def _connections(app: FastAPI) -> AsyncIterator[None]:
         yield
 
 
-router = APIRouter(tags=["chat"], lifespan=_connections, route_class=CappedRoute)
+router = APIRouter(tags=["chat"], lifespan=_connections)
 
 
-@router.post("/v1/chat/completions", response_model=None)
+_CONTENT = {"application/json": {"schema": request_schema()}}
+
+
+@router.post(
+    "/v1/chat/completions",
+    response_model=None,
+    openapi_extra={"requestBody": {"required": True, "content": _CONTENT}},
+)
 async def create_chat_completion(
-    body: ChatCreate, request: Request, services: ServicesDep, caller: Reader
+    request: Request, services: ServicesDep, caller: Reader
 ) -> Response:
     """Answer a chat with one exact version, named in the answer and in `x-retain-version`.
 
     `model` is `stream` (its production version), `stream@7`, `stream@0` (its base) or
     `stream@alias`. Images are data URLs. With `stream: true` the answer comes as events.
     """
-    ticket = await run_sync(operations.open_ticket, services, body)
+    try:
+        content = await request.body()
+    except ClientDisconnect as error:
+        raise InvalidRequest("the request ended before it was complete.") from error
+    ticket = await run_sync(operations.open_ticket, services, content)
     proxy = Proxy(request.app.state.chat_client, services.engines, ticket)
-    respond = {True: proxy.stream, False: proxy.answer}[body.stream]
+    respond = {True: proxy.stream, False: proxy.answer}[ticket.stream]
     return await respond(request)
 
 

@@ -107,7 +107,8 @@ class StreamOptions(_Strict):
     include_usage: bool = False
 
 
-Stop = Annotated[str, Field(min_length=1, max_length=200)]
+Stop = Annotated[str, Field(min_length=1, max_length=1000)]
+Stops = Annotated[list[Stop], Field(max_length=16)]
 
 
 class ChatCreate(_Strict):
@@ -120,7 +121,7 @@ class ChatCreate(_Strict):
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, gt=0, le=1)
     n: int | None = Field(default=None, ge=1, le=4)
-    stop: Stop | list[Stop] | None = Field(default=None, max_length=16)
+    stop: Stop | Stops | None = None
     seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
     stream: bool = False
     stream_options: StreamOptions | None = None
@@ -136,6 +137,23 @@ class ChatCreate(_Strict):
         if self.stream_options is not None and not self.stream:
             raise PydanticCustomError("stream_options", "stream_options needs stream: true")
         return self
+
+
+def request_schema() -> dict[str, Any]:
+    """Return a chat request's JSON schema in one piece, without references."""
+    schema = ChatCreate.model_json_schema()
+    inlined: dict[str, Any] = _inlined(schema, schema.pop("$defs"))
+    return inlined
+
+
+def _inlined(node: Any, named: dict[str, Any]) -> Any:
+    if isinstance(node, list):
+        return [_inlined(item, named) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        return _inlined(named[node["$ref"].removeprefix("#/$defs/")], named)
+    return {k: _inlined(v, named) for k, v in node.items() if k != "discriminator"}
 
 
 class ModelRead(BaseModel):

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
+from rich.text import Text
 
-from service.cli import context, view
+from service.cli import context, jobs, keys, view
 from service.cli.context import JsonFlag, connect, console, print_json
 from service.cli.serve import serve
 
@@ -25,9 +27,7 @@ Start with `retain serve`, then `retain stream create`, `retain task submit --wa
 )
 streams = typer.Typer(no_args_is_help=True, help="Model lines: create and list.")
 tasks = typer.Typer(no_args_is_help=True, help="Datasets: submit and list.")
-jobs = typer.Typer(no_args_is_help=True, help="Background work: watch and steer.")
-keys = typer.Typer(no_args_is_help=True, help="API keys: create, list, revoke.")
-for name, group in (("stream", streams), ("task", tasks), ("job", jobs), ("key", keys)):
+for name, group in (("stream", streams), ("task", tasks), ("job", jobs.app), ("key", keys.app)):
     app.add_typer(group, name=name)
 app.command()(serve)
 
@@ -46,6 +46,7 @@ def choose_service(
     """Choose the service; the key comes from RETAIN_API_KEY or the state folder's admin.key."""
     context.target.url = url
     context.target.key = context.find_key(state_dir)
+    context.target.state_dir = state_dir
 
 
 def _object(text: str | None) -> dict[str, Any]:
@@ -81,7 +82,7 @@ def stream_create(
     """
     fields = {
         "name": name,
-        "base": base,
+        "base": str(Path(base).resolve()) if Path(base).is_dir() else base,
         "revision": revision,
         "method": method,
         "method_config": _object(method_config),
@@ -93,8 +94,9 @@ def stream_create(
         stream = client.create_stream(**{k: v for k, v in fields.items() if v not in (None, {})})
     if as_json:
         return print_json(stream)
-    console.print(f"stream [bold]{name}[/] created on {base}")
-    console.print(f"next: retain task submit {name} --card card.json --archive data.tar.gz --wait")
+    console.print(f"stream [bold]{escape(name)}[/] created on {escape(stream['base'])}")
+    command = f"retain task submit {name} --card card.json --archive data.tar.gz --wait"
+    console.print(Text(f"next: {command}"), soft_wrap=True)
 
 
 @streams.command("list")
@@ -130,13 +132,13 @@ def task_submit(
         if dry_run:
             return print_json(job)
         if wait:
-            job = _follow(client, job["id"], quiet=as_json)
+            job = jobs.follow(client, job["id"], quiet=as_json)
     if as_json:
         print_json(job)
     elif not wait:
-        console.print(f"job [bold]{job['id']}[/] {job['state']}")
-        console.print(f"next: retain job watch {job['id']}")
-    _exit_for(job)
+        console.print(f"job [bold]{escape(job['id'])}[/] {escape(job['state'])}")
+        console.print(Text(f"next: retain job watch {job['id']}"))
+    jobs.exit_for(job)
 
 
 @tasks.command("list")
@@ -148,89 +150,6 @@ def task_list(stream: str, as_json: JsonFlag = False) -> None:
         return print_json(rows)
     body = [(row["name"], row["state"], row["job"], view.moment(row["created_at"])) for row in rows]
     console.print(view.table("tasks", ("name", "state", "job", "created"), body))
-
-
-@jobs.command("list")
-def job_list(
-    stream: str | None = None, state: str | None = None, as_json: JsonFlag = False
-) -> None:
-    """List jobs, newest first."""
-    with connect() as client:
-        rows = client.list_all("/v1/jobs", stream=stream, state=state)
-    if as_json:
-        return print_json(rows)
-    columns = ("id", "stream", "task", "state", "phase", "reason")
-    body = [
-        [*(row[column] for column in columns[:-1]), view.first_sentence(row["reason"])]
-        for row in rows
-    ]
-    console.print(view.table("jobs", columns, body))
-
-
-@jobs.command("show")
-def job_show(job: str) -> None:
-    """Print a job as JSON."""
-    with connect() as client:
-        print_json(client.job(job))
-
-
-@jobs.command("watch")
-def job_watch(job: str, as_json: JsonFlag = False) -> None:
-    """Show a job's progress until it ends."""
-    with connect() as client:
-        ended = _follow(client, job, quiet=as_json)
-    if as_json:
-        print_json(ended)
-    _exit_for(ended)
-
-
-def _follow(client: Any, job_id: str, *, quiet: bool = False) -> dict[str, Any]:
-    console_used = context.errors if quiet else console
-    view.JobProgress(console_used).follow(client.watch(job_id))
-    job: dict[str, Any] = client.job(job_id)
-    console_used.print(
-        f"job {job_id} {job['state']}" + (f": {job['reason']}" if job["reason"] else "")
-    )
-    return job
-
-
-def _exit_for(job: dict[str, Any]) -> None:
-    if job.get("state") in ("failed", "cancelled"):
-        raise typer.Exit(1)
-
-
-def _control(job: str, action: str, as_json: bool) -> None:
-    with connect() as client:
-        answer = client.control(job, action)
-    if as_json:
-        return print_json(answer)
-    console.print(
-        f"job {job}: {answer['state']}" + (f" ({answer['reason']})" if answer["reason"] else "")
-    )
-
-
-@jobs.command("pause")
-def job_pause(job: str, as_json: JsonFlag = False) -> None:
-    """Pause a job; a running trainer writes a checkpoint first."""
-    _control(job, "pause", as_json)
-
-
-@jobs.command("resume")
-def job_resume(job: str, as_json: JsonFlag = False) -> None:
-    """Resume a paused job from its checkpoint."""
-    _control(job, "resume", as_json)
-
-
-@jobs.command("cancel")
-def job_cancel(job: str, as_json: JsonFlag = False) -> None:
-    """Cancel a job; no version is made."""
-    _control(job, "cancel", as_json)
-
-
-@jobs.command("retry")
-def job_retry(job: str, as_json: JsonFlag = False) -> None:
-    """Run a failed or cancelled job again on the stored data."""
-    _control(job, "retry", as_json)
 
 
 @app.command()
@@ -259,7 +178,10 @@ def report(
     output: Annotated[Path | None, typer.Option(help="Write a self-contained HTML page.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Show what a version learned and what it forgot."""
+    """Show what a version learned and what it forgot.
+
+    Example: `retain report demo@3 --output report.html`
+    """
     stream, _, number = version.partition("@")
     path = f"/v1/streams/{stream}/versions/{number or 'production'}/report"
     with connect() as client:
@@ -267,7 +189,7 @@ def report(
             return print_json(client.get(path))
         if output is not None:
             output.write_text(client.text(path, format="html"), encoding="utf-8")
-            return console.print(f"written to {output}")
+            return console.print(Text(f"written to {output}"))
         from rich.markdown import Markdown
 
         console.print(Markdown(client.text(path, format="markdown")))
@@ -289,7 +211,8 @@ def chat(
         answer = client.chat(model, question, image, max_tokens=max_tokens)
     if as_json:
         return print_json(answer)
-    console.print(f"[dim]{answer['model']}[/] {answer['choices'][0]['message']['content']}")
+    text = answer["choices"][0]["message"]["content"] or ""
+    console.print(Text(answer["model"], "dim"), Text(text))
 
 
 @app.command()
@@ -303,7 +226,7 @@ def rollback(
     ] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Move an alias back (or to any version); the engine proves the version first.
+    """Move an alias: back, forward or to any other version; the engine proves it first.
 
     Example: `retain rollback demo --to 2 --reason "worse on invoices"`
     """
@@ -312,28 +235,7 @@ def rollback(
         move = client.move_alias(stream, version, reason, alias=alias, override=override)
     if as_json:
         return print_json(move)
-    console.print(f"{stream}@{alias}: {move['from']} -> [bold]{move['to']}[/] ({move['kind']})")
-
-
-@keys.command("create")
-def key_create(name: str, role: str = "operator") -> None:
-    """Make an API key; its secret is shown this once."""
-    with connect() as client:
-        print_json(client.post("/v1/keys", {"name": name, "role": role}))
-
-
-@keys.command("list")
-def key_list() -> None:
-    """List API keys."""
-    with connect() as client:
-        print_json(client.list_all("/v1/keys"))
-
-
-@keys.command("revoke")
-def key_revoke(key: str) -> None:
-    """Revoke an API key at once."""
-    with connect() as client:
-        print_json(client.delete(f"/v1/keys/{key}"))
+    console.print(Text(f"{stream}@{alias}: {move['from']} -> {move['to']} ({move['kind']})"))
 
 
 if os.environ.get("RETAIN_DEBUG"):

@@ -14,24 +14,26 @@ from typing import Annotated, Any
 import httpx
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from service.client import ApiError, RetainClient
 
-console = Console()
-errors = Console(stderr=True)
+console = Console(emoji=False)
+errors = Console(stderr=True, emoji=False)
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print the API's JSON, for machines.")]
 
 
 @dataclass
 class Target:
-    """The service a command talks to."""
+    """The service a command talks to, and the state folder on this machine."""
 
     url: str
     key: str | None
+    state_dir: Path
 
 
-target = Target("http://127.0.0.1:8000", None)
+target = Target("http://127.0.0.1:8000", None, Path(".retain"))
 
 
 def find_key(state_dir: Path) -> str | None:
@@ -47,12 +49,15 @@ def connect() -> Iterator[RetainClient]:
     try:
         yield client
     except ApiError as error:
-        errors.print(f"[red]error[/] {error.code}: {error.message}", highlight=False)
-        errors.print(f"[dim]request {error.request_id}[/]" if error.request_id else "", end="")
+        errors.print(
+            f"[red]error[/] {escape(error.code)}: {escape(error.message)}", highlight=False
+        )
+        if error.request_id:
+            errors.print(f"[dim]request {escape(error.request_id)}[/]", highlight=False)
         raise typer.Exit(1) from error
     except httpx.TransportError as error:
         errors.print(
-            f"[red]error[/] nobody answers at {target.url} ({error}). "
+            f"[red]error[/] nobody answers at {escape(f'{target.url} ({error})')}. "
             "Start the service with 'retain serve', or name another one with --url.",
             highlight=False,
         )

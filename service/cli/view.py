@@ -7,12 +7,13 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 Json = dict[str, Any]
 WRAPPED = ("base",)
-PHASES = ("validate", "rewrite", "train", "register", "evaluate", "gate", "promote")
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
@@ -23,7 +24,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
     for column in columns:
         view.add_column(column, no_wrap=column not in WRAPPED, overflow="ellipsis")
     for row in rows:
-        view.add_row(*("-" if cell is None else str(cell) for cell in row))
+        view.add_row(*("-" if cell is None else escape(str(cell)) for cell in row))
     return view
 
 
@@ -45,10 +46,10 @@ def matrix_table(matrix: Json) -> Table:
     )
     view.add_column("version")
     for task in tasks:
-        view.add_column(task, justify="right")
+        view.add_column(escape(task), justify="right")
     for row in matrix["rows"]:
         cells = [_cell(row["cells"].get(task)) for task in tasks]
-        view.add_row(row["version"], *cells)
+        view.add_row(escape(row["version"]), *cells)
     return view
 
 
@@ -62,11 +63,11 @@ class JobProgress:
     def __init__(self, console: Console) -> None:
         self.console = console
         self.bars = Progress(
-            TextColumn("{task.fields[phase]:<9}"),
+            TextColumn("{task.fields[phase]:<9}", markup=False),
             BarColumn(bar_width=30),
             TextColumn("{task.percentage:>3.0f}%"),
             TimeElapsedColumn(),
-            TextColumn("[dim]{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", style="dim", markup=False),
             console=console,
         )
         self._current: TaskID | None = None
@@ -88,14 +89,17 @@ class JobProgress:
             self._progress(data)
         elif kind in ("warning", "error", "log"):
             style = {"warning": "yellow", "error": "red"}.get(kind, "dim")
-            self.console.print(f"[{style}]{data.get('message', data)}[/]", highlight=False)
+            self._say(str(data.get("message", data)), style)
         elif kind == "state" and data.get("reason"):
-            self.console.print(f"{data['state']}: {data['reason']}", highlight=False)
+            self._say(f"{data['state']}: {data['reason']}")
+
+    def _say(self, text: str, style: str | None = None) -> None:
+        self.console.print(Text(text, style or ""))
 
     def _start_phase(self, data: Json) -> None:
         if data.get("state", "running") != "running":
             if not self.console.is_terminal:  # no bars there: one line for each phase
-                self.console.print(f"{data['phase']}: {data.get('seconds', 0):.1f} s")
+                self._say(f"{data['phase']}: {data.get('seconds', 0):.1f} s")
             return
         self._finish_phase()
         self._phase = str(data["phase"])

@@ -22,10 +22,9 @@ from service.db.tables import (
 )
 from service.errors import NotFound
 from service.reports.queries import current_matrix
+from service.workflow.states import PHASES, TERMINAL
 
 View = dict[str, Any]
-PHASES = ("validate", "rewrite", "train", "register", "evaluate", "gate", "promote")
-TERMINAL = ("succeeded", "failed", "cancelled")
 LOST_POINTS = 5.0
 
 

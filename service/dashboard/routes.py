@@ -14,7 +14,7 @@ from service.dashboard import queries
 from service.dashboard.sessions import COOKIE, LINK_SECONDS, SESSION_SECONDS, Sessions
 from service.deps import Reader, ServicesDep
 from service.errors import NotAuthenticated, NotFound
-from service.keys.operations import Caller, authenticate
+from service.keys.operations import Caller, authenticate, is_live
 from service.reports.operations import get_report
 from service.reports.routes import html as report_as_html
 
@@ -33,8 +33,9 @@ class LoginLink(BaseModel):
     path: str
 
 
-def _signed_in(request: Request) -> Caller | None:
-    return sessions.find(request.cookies.get(COOKIE))
+def _signed_in(request: Request, services: ServicesDep) -> Caller | None:
+    caller = sessions.find(request.cookies.get(COOKIE))
+    return caller if caller is not None and is_live(services.db, caller.key_id) else None
 
 
 Visitor = Annotated[Caller | None, Depends(_signed_in)]
@@ -108,7 +109,8 @@ def login(request: Request, services: ServicesDep, key: Annotated[str, Form()]) 
 @router.post("/v1/login-links", include_in_schema=True, tags=["dashboard"], status_code=201)
 def create_login_link(caller: Reader) -> LoginLink:
     """Make a link that signs one browser in to the dashboard as this key, once."""
-    return LoginLink(path=f"/ui/login?token={sessions.open(caller, LINK_SECONDS)}")
+    token = sessions.open(caller, LINK_SECONDS, "link")
+    return LoginLink(path=f"/ui/login?token={token}")
 
 
 @router.get("/static/{name}")

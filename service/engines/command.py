@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from adapters_store.servable import ENGINE_RANK_LIMITS
 from service.engines.memory import kv_cache_bytes
 from service.errors import EngineUnavailable
 from service.settings import Settings
 
 MAX_IMAGES = 16
 """Most images in one prompt: what the engine is told and what the gateway accepts."""
-_RANK_LIMITS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 _CPU_SEQUENCES = 32
 _PROBE = (
     "import json,importlib.metadata as m;"
@@ -89,10 +89,11 @@ def make_launch(settings: Settings, build: EngineBuild, base: Base, port: int) -
 
 def _flags(settings: Settings, base: Base) -> Sequence[str]:
     length = settings.engine_max_model_len
-    rank = min(limit for limit in _RANK_LIMITS if limit >= settings.engine_max_lora_rank)
+    rank = min(limit for limit in ENGINE_RANK_LIMITS if limit >= settings.engine_max_lora_rank)
     return (
         "--model", base.path,
         "--served-model-name", base.name,
+        "--load-format", "safetensors",  # never pickled weights
         "--host", "127.0.0.1",
         "--enable-lora",
         "--max-lora-rank", str(rank),

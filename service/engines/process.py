@@ -6,8 +6,6 @@ can be found and ended with it. `engine.json` in the engine folder says which pr
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
 import subprocess
 import time
@@ -20,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from service.engines.client import EngineClient
 from service.engines.command import Base, EngineBuild, Launch
+from service.engines.sessions import end_marked_sessions, end_session, marker
 from service.errors import EngineUnavailable
 from trainer.spec import process_start_time
 
@@ -110,7 +109,7 @@ def start_process(
     with log_file.open("wb") as output:
         child = subprocess.Popen(
             launch.command,
-            env=launch.environment,
+            env=launch.environment | marker(folder),
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -133,8 +132,12 @@ def start_process(
 
 
 def find_process(folder: Path) -> EngineProcess | None:
-    """Return the engine that an earlier service left running, if there is one."""
+    """Return the engine that an earlier service left running, if there is one.
+
+    Others that were started for this folder, but never got into its record, are ended.
+    """
     record = read_record(folder)
+    end_marked_sessions(folder, keep=record.pid if record else None)
     if record is None:
         return None
     found = EngineProcess(record, EngineClient(_url(record.port)), None)
@@ -162,53 +165,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def end_session(leader: int, start_time: int, grace_seconds: float) -> None:
-    """End a session's leader and members: SIGTERM to the leader, then SIGKILL to all.
-
-    A session's number is not given away while it has members, so another process under the
-    leader's pid means that the session is gone.
-    """
-    if process_start_time(leader) == start_time:
-        _send(leader, signal.SIGTERM)
-        _wait_for_end(leader, start_time, grace_seconds)
-    while members := _members(leader, start_time):
-        for pid in members:
-            _send(pid, signal.SIGKILL)
-        time.sleep(0.02)
-
-
-def _wait_for_end(leader: int, start_time: int, grace_seconds: float) -> None:
-    deadline = time.monotonic() + grace_seconds
-    while _members(leader, start_time) and time.monotonic() < deadline:
-        time.sleep(0.05)
-
-
-def _members(leader: int, start_time: int) -> list[int]:
-    if process_start_time(leader) not in (None, start_time):
-        return []
-    return [pid for pid in _all_pids() if _session_of(pid) == leader]
-
-
-def _all_pids() -> list[int]:
-    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-
-
-def _session_of(pid: int) -> int | None:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return None
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else int(fields[3])
-
-
-def _send(pid: int, number: signal.Signals) -> None:
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        return
 
 
 def _url(port: int) -> str:

@@ -14,7 +14,7 @@ from service.errors import InvalidRequest, NotFound, PermanentConflict
 from service.idempotency import Once, remember, replay
 from service.jobs import events, queries
 from service.jobs.schemas import EventRead, JobRead, PhaseRead, ValidationRead
-from service.pagination import Page, page_of
+from service.pagination import Page, cursor_number, page_of
 from service.streams import admission
 from service.streams.queries import next_queue_position
 from service.streams.schemas import TaskPlan
@@ -43,7 +43,7 @@ def list_jobs(
         raise InvalidRequest(
             f"unknown state {state!r}: use one of {', '.join(STATES)}.", param="state"
         )
-    before = _number(after, "after") if after else None
+    before = cursor_number(after)
     with db.read() as session:
         rows = queries.list_jobs(session, stream, state, before, limit + 1)
         places = {row.id: str(row.queue_position) for row in rows}
@@ -53,7 +53,7 @@ def list_jobs(
 
 def list_events(db: Database, job_id: str, after: str | None, limit: int) -> Page[EventRead]:
     """Return a page of a job's events, oldest first; raises NotFound."""
-    start = _number(after, "after") if after else 0
+    start = cursor_number(after) or 0
     with db.read() as session:
         get_job(session, job_id)
         found = events.events_after(session, job_id, start, limit + 1)
@@ -243,9 +243,3 @@ def _phase_read(row: PhaseRow) -> PhaseRead:
         finished_at=row.finished_at,
         seconds=seconds,
     )
-
-
-def _number(text: str, param: str) -> int:
-    if not text.isdecimal():
-        raise InvalidRequest(f"{param} must be a cursor of this list, got {text!r}.", param=param)
-    return int(text)

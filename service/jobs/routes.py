@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from service.deps import Operator, Reader, Services, ServicesDep
+from service.deps import Operator, Reader, ServicesDep
 from service.idempotency import IdempotencyKey, once
 from service.jobs import operations
 from service.jobs.events import stream_events
@@ -18,7 +18,9 @@ router = APIRouter(tags=["jobs"])
 
 Action = Literal["pause", "resume", "cancel", "retry"]
 Accept = Annotated[str, Header(description="`text/event-stream` for a live stream")]
-LastEventId = Annotated[int, Header(alias="Last-Event-ID", ge=0, description="resume after this")]
+LastEventId = Annotated[
+    int, Header(alias="Last-Event-ID", ge=0, lt=2**31, description="resume after this")
+]
 State = Annotated[str | None, Query(description="only jobs in this state")]
 StreamName = Annotated[str | None, Query(description="only jobs of this stream")]
 
@@ -60,21 +62,16 @@ def job_events(
 
     A stream resumes behind `Last-Event-ID` and leaves nothing out.
     """
-    page = operations.list_events(services.db, job_id, after, limit)
-    answers = {True: _live, False: _listed}
-    return answers["text/event-stream" in accept](services, job_id, last_event_id, page)
-
-
-def _live(services: Services, job_id: str, last_event_id: int, page: Page[EventRead]) -> Response:
+    if "text/event-stream" not in accept:
+        page = operations.list_events(services.db, job_id, after, limit)
+        return JSONResponse(page.model_dump(mode="json"))
+    with services.db.read() as session:
+        operations.get_job(session, job_id)
     return StreamingResponse(
         stream_events(services.db, job_id, last_event_id),
         media_type="text/event-stream",
         headers={"cache-control": "no-store", "x-accel-buffering": "no"},
     )
-
-
-def _listed(services: Services, job_id: str, last_event_id: int, page: Page[EventRead]) -> Response:
-    return JSONResponse(page.model_dump(mode="json"))
 
 
 @router.get("/v1/jobs/{job_id}/validation")

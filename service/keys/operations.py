@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import select
 
+from adapters_store.disk import Disk
 from service.db.engine import Database
 from service.db.tables import ApiKeyRow
 from service.errors import InvalidRequest, NotAuthenticated, NotFound, PermissionDenied
 from service.ids import new_id, now
 
 ROLES = ("reader", "operator", "admin")  # each may do what the ones before it may
+_SECRET = re.compile(rb"rtk_[A-Za-z0-9_-]{43}")
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ def authenticate(db: Database, authorization: str | None, role: str) -> Caller:
     Raises NotAuthenticated for a missing, unknown or revoked key, PermissionDenied for a key
     whose role is below `role`.
     """
-    secret = _bearer(authorization)
+    secret = bearer_secret(authorization)
     with db.read() as session:
         row = session.scalar(select(ApiKeyRow).where(ApiKeyRow.hash == hash_key(secret)))
     if row is None or row.revoked_at is not None:
@@ -46,7 +49,8 @@ def authenticate(db: Database, authorization: str | None, role: str) -> Caller:
     return Caller(row.id, row.name, row.role)
 
 
-def _bearer(authorization: str | None) -> str:
+def bearer_secret(authorization: str | None) -> str:
+    """Return what an `Authorization: Bearer …` header holds; raises NotAuthenticated."""
     scheme, _, secret = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not secret:
         raise NotAuthenticated(
@@ -65,11 +69,26 @@ def create_key(db: Database, name: str, role: str) -> tuple[ApiKeyRow, str]:
     """Make a key; return its row and the secret, which is shown this once only."""
     if role not in ROLES:
         raise InvalidRequest(f"unknown role {role!r}: use one of {', '.join(ROLES)}.", param="role")
-    secret = f"rtk_{secrets.token_urlsafe(32)}"
+    secret = _new_secret()
+    return _insert(db, name, role, secret), secret
+
+
+def _new_secret() -> str:
+    return f"rtk_{secrets.token_urlsafe(32)}"
+
+
+def _insert(db: Database, name: str, role: str, secret: str) -> ApiKeyRow:
     row = ApiKeyRow(id=new_id("key"), name=name, role=role, hash=hash_key(secret), created_at=now())
     with db.write() as session:
         session.add(row)
-    return row, secret
+    return row
+
+
+def is_live(db: Database, key_id: str) -> bool:
+    """Return whether a key exists and is not revoked."""
+    with db.read() as session:
+        row = session.get(ApiKeyRow, key_id)
+    return row is not None and row.revoked_at is None
 
 
 def list_keys(db: Database) -> list[ApiKeyRow]:
@@ -89,10 +108,35 @@ def revoke_key(db: Database, key_id: str) -> ApiKeyRow:
 
 
 def ensure_admin_key(db: Database, path: Path) -> None:
-    """On the first start, make an admin key and write it to `path` (mode 0600)."""
-    if any(row.role == "admin" and row.revoked_at is None for row in list_keys(db)):
-        return
-    _row, secret = create_key(db, "admin", "admin")
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secret + "\n")
+    """On the first start, make an admin key and write it to `path` (mode 0600).
+
+    The file comes first: a start that is killed before the row is there leaves a key that the
+    next start puts into the database.
+    """
+    rows = list_keys(db)
+    secret = _written_secret(path)
+    if secret is not None and hash_key(secret) not in {row.hash for row in rows}:
+        _insert(db, "admin", "admin", secret)
+    elif not any(row.role == "admin" and row.revoked_at is None for row in rows):
+        secret = _new_secret()
+        _write_secret(path, secret)
+        _insert(db, "admin", "admin", secret)
+    if path.exists():
+        path.chmod(0o600)
+
+
+def _written_secret(path: Path) -> str | None:
+    if not path.is_file():
+        return None
+    found = _SECRET.fullmatch(path.read_bytes().strip())
+    return found.group().decode() if found else None
+
+
+def _write_secret(path: Path, secret: str) -> None:
+    disk, unfinished = Disk(), path.with_name(f"{path.name}.tmp")
+    unfinished.unlink(missing_ok=True)
+    with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        disk.write(file, f"{secret}\n".encode())
+        disk.sync(file)
+    disk.rename(unfinished, path)
+    disk.sync_folder(path.parent)

@@ -25,7 +25,7 @@ def get_report(session: Session, stream: str, selector: str) -> ForgettingReport
     if record is None:
         raise NotFound(
             f"{stream}@{version.number} has no report: the base and versions whose job has not "
-            "been evaluated have none. GET /v1/streams/{stream}/versions lists those that do."
+            f"been evaluated have none. GET /v1/streams/{stream}/versions lists those that do."
         )
     return ForgettingReport.model_validate(record.data)
 

@@ -7,11 +7,12 @@ from sqlalchemy.orm import Session
 
 from eval.matrix import AccuracyMatrix, Cell, MatrixRow
 from service.db.tables import CellRow, RecordRow, StreamRow, TaskRow, VersionRow
+from service.versions.operations import lineage
 
 
 def matrix_of(session: Session, stream: StreamRow, head: VersionRow) -> AccuracyMatrix:
     """Return the matrix of the lineage that ends in `head`: a row per version, the base first."""
-    chain = _chain(session, head)
+    chain = lineage(session, head)
     tasks = {row.id: row.name for row in _tasks(session, chain)}
     cells = list(
         session.scalars(select(CellRow).where(CellRow.version_id.in_([v.id for v in chain])))
@@ -46,13 +47,6 @@ def current_matrix(session: Session, stream: StreamRow) -> AccuracyMatrix | None
 def find_record(session: Session, version: VersionRow, kind: str) -> RecordRow | None:
     """Return a version's record of one kind, if it has it."""
     return session.get(RecordRow, (version.id, kind))
-
-
-def _chain(session: Session, head: VersionRow) -> list[VersionRow]:
-    chain = [head]
-    while chain[-1].parent_id is not None:
-        chain.append(session.get_one(VersionRow, chain[-1].parent_id))
-    return chain[::-1]
 
 
 def _tasks(session: Session, chain: list[VersionRow]) -> list[TaskRow]:

@@ -18,6 +18,9 @@ from service.errors import InvalidRequest, PermanentConflict
 ALLOWED_FILES = ("*.safetensors", "*.json", "*.txt", "*.jinja")
 """What a base may consist of; nothing that could carry code is downloaded or digested."""
 
+REFUSED_FILES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt", "*.py")
+"""What a base must not hold: pickled weights and code run when they are loaded."""
+
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$")
 _COMMIT = re.compile(r"^[0-9a-f]{40}$")
 _MAX_HEADER_BYTES = 100 * 2**20
@@ -134,21 +137,32 @@ def _shapes(path: Path) -> Iterator[tuple[str, list[int]]]:
             yield name, entry["shape"]
 
 
-def _files(folder: Path) -> list[Path]:
-    found = {path for pattern in ALLOWED_FILES for path in folder.rglob(pattern)}
+def _files(folder: Path, patterns: tuple[str, ...] = ALLOWED_FILES) -> list[Path]:
+    found = {path for pattern in patterns for path in folder.rglob(pattern)}
     visible = (p for p in found if not any(x.startswith(".") for x in p.relative_to(folder).parts))
     return sorted(path for path in visible if path.is_file())
 
 
 def _check_files(source: str, folder: Path) -> None:
-    problem = None
-    if not (folder / "config.json").is_file():
-        problem = "has no config.json"
-    elif not any(folder.glob("*.safetensors")):
-        problem = "has no safetensors weights (pickled weights are never loaded)"
-    if problem:
+    if problem := _problem_of(folder):
         raise InvalidRequest(
             f"the base {source!r} {problem}. Give a folder or hub id with a model that "
             "transformers' AutoModelForImageTextToText loads, saved as safetensors.",
             param="base",
         )
+
+
+def _problem_of(folder: Path) -> str | None:
+    if not (folder / "config.json").is_file():
+        return "has no config.json"
+    if not any(folder.glob("*.safetensors")):
+        return "has no safetensors weights (pickled weights are never loaded)"
+    refused = [path.relative_to(folder).as_posix() for path in _files(folder, REFUSED_FILES)]
+    if not refused:
+        return None
+    others = f" and {len(refused) - 5} more" if len(refused) > 5 else ""
+    return (
+        f"holds pickled weights or code, which are never loaded: {', '.join(refused[:5])}{others}. "
+        f"Remove them from {folder}, or copy the allowed files ({', '.join(ALLOWED_FILES)}) into "
+        "a folder of their own"
+    )

@@ -30,7 +30,6 @@ from service.jobs.schemas import JobRead
 from service.pagination import Page, page_of
 from service.settings import Settings
 from service.streams import admission, plans, queries
-from service.streams.operations import get_stream
 from service.streams.schemas import PlanRead, TaskOptions, TaskPlan, TaskRead
 from service.streams.uploads import Upload
 
@@ -90,7 +89,7 @@ def enqueue(services: Services, submission: Submission, intention: Once | None) 
 def plan_only(services: Services, submission: Submission) -> PlanRead:
     """Return what the task would take, after the same checks; nothing is kept."""
     with services.db.read() as session:
-        stream = get_stream(session, submission.stream)
+        stream = queries.get_stream(session, submission.stream)
         plan, parent, ranks = _admit(session, services.settings, stream, submission)
     found = plans.estimate(plan, submission.train_rows, stream.base_path)
     return PlanRead(
@@ -109,7 +108,7 @@ def plan_only(services: Services, submission: Submission) -> PlanRead:
 def list_tasks(db: Database, stream_name: str, after: str | None, limit: int) -> Page[TaskRead]:
     """Return a page of a stream's tasks, oldest first; raises NotFound."""
     with db.read() as session:
-        stream = get_stream(session, stream_name)
+        stream = queries.get_stream(session, stream_name)
         rows = queries.list_tasks(session, stream.id, after, limit + 1)
         jobs = queries.newest_jobs(session, [row.id for row in rows])
     tasks = _task_reads(stream, rows, jobs)
@@ -122,7 +121,7 @@ def _enqueue(
     first = replay(session, intention)
     if first is not None:
         return JobRead.model_validate(first)
-    stream = get_stream(session, submission.stream)
+    stream = queries.get_stream(session, submission.stream)
     plan, _parent, _ranks = _admit(session, settings, stream, submission)
     task = TaskRow(
         id=new_id("task"),

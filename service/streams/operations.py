@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from service.db.engine import Database
 from service.db.tables import StreamRow
-from service.errors import NotFound, PermanentConflict
+from service.errors import PermanentConflict
 from service.idempotency import Once, remember, replay
 from service.ids import new_id, now
 from service.pagination import Page, page_of
@@ -21,6 +21,7 @@ from service.versions.operations import create_base_version
 def create_stream(
     db: Database,
     body: StreamCreate,
+    rank_limit: int,
     intention: Once | None = None,
     download: Download = download_base,
 ) -> StreamRead:
@@ -28,6 +29,7 @@ def create_stream(
     plans.find_method(body.method)
     method_config = plans.resolve_method_config(body.method, body.method_config)
     hyperparameters = plans.resolve_hyperparameters(body.hyperparameters, body.seed)
+    plans.check_own_rank(body.method, method_config, rank_limit)
     with db.read() as session:
         first = replay(session, intention)
         if first is not None:
@@ -49,18 +51,10 @@ def create_stream(
     return created
 
 
-def get_stream(session: Session, name: str) -> StreamRow:
-    """Return a stream; raises NotFound."""
-    row = queries.find_stream(session, name)
-    if row is None:
-        raise NotFound(f"there is no stream {name!r}. List them with GET /v1/streams.")
-    return row
-
-
 def read_stream(db: Database, name: str) -> StreamRead:
     """Return a stream as it goes over the wire; raises NotFound."""
     with db.read() as session:
-        return stream_read(get_stream(session, name))
+        return stream_read(queries.get_stream(session, name))
 
 
 def list_streams(db: Database, after: str | None, limit: int) -> Page[StreamRead]:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from adapters_store.servable import check_rank
 from service.db.tables import StreamRow
 from service.errors import InvalidRequest
 from service.streams.bases import measure_base
@@ -70,8 +71,18 @@ def resolve_plan(stream: StreamRow, options: TaskOptions, parent: int | None) ->
 
 def new_rank(plan: TaskPlan) -> int:
     """Return what the task adds to its lineage's rank in the engine; 0 for no plain LoRA."""
-    adds_up = METHODS[plan.method].servable_by == "lora"
-    return int(plan.method_config["rank"]) if adds_up else 0
+    return _rank_of(plan.method, plan.method_config)
+
+
+def check_own_rank(method: str, config: Mapping[str, Any], limit: int) -> None:
+    """Raise RankLimitExceeded when not even a stream's first task would fit the engine."""
+    rank = _rank_of(method, config)
+    if rank > 0:
+        check_rank(0, rank, limit)
+
+
+def _rank_of(method: str, config: Mapping[str, Any]) -> int:
+    return int(config["rank"]) if METHODS[method].servable_by == "lora" else 0
 
 
 def estimate(plan: TaskPlan, rows: int, base_path: str) -> TrainPlan:

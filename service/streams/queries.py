@@ -8,12 +8,21 @@ from sqlalchemy import func, literal, select, tuple_
 from sqlalchemy.orm import Session
 
 from service.db.tables import JobRow, StreamRow, TaskRow, UtcDateTime
+from service.errors import NotFound
 from service.workflow.states import TERMINAL
 
 
 def find_stream(session: Session, name: str) -> StreamRow | None:
     """Return a stream by name."""
     return session.scalar(select(StreamRow).where(StreamRow.name == name))
+
+
+def get_stream(session: Session, name: str) -> StreamRow:
+    """Return a stream by name; raises NotFound."""
+    row = find_stream(session, name)
+    if row is None:
+        raise NotFound(f"there is no stream {name!r}. List them with GET /v1/streams.")
+    return row
 
 
 def list_streams(session: Session, after: str | None, limit: int) -> list[StreamRow]:

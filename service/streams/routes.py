@@ -58,7 +58,8 @@ def create_stream(
 ) -> StreamRead:
     """Create a stream on a base model; its version 0 is the base."""
     request = {"path": "/v1/streams", "body": body.model_dump(mode="json")}
-    return operations.create_stream(services.db, body, once(caller.key_id, key, request))
+    limit = services.settings.engine_max_lora_rank
+    return operations.create_stream(services.db, body, limit, once(caller.key_id, key, request))
 
 
 @router.get("/v1/streams")

@@ -50,7 +50,8 @@ async def submit(services: Services, request: Request, query: SubmitQuery) -> JS
         raise InvalidRequest("the upload ended before it was complete.") from error
     finally:
         if not kept:
-            intake.discard_staging(services.settings, job_id)
+            with anyio.CancelScope(shield=True):
+                await run_sync(intake.discard_staging, services.settings, job_id)
     if not isinstance(answer, JobRead):
         return JSONResponse(answer.model_dump(mode="json"), 200)
     services.runner.wake()

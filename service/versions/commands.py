@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from service.errors import PermissionDenied
-from service.idempotency import Once, remember, replay
+from service.idempotency import Once
 from service.keys.operations import Caller
 from service.versions import views
 from service.versions.moves import move_alias as move
@@ -28,10 +28,6 @@ def move_alias(
     Raises PermissionDenied for an override without the admin role, and what a move raises.
     """
     _check_override(caller, body)
-    with services.db.read() as session:
-        first = replay(session, intention)
-    if first is not None:
-        return AliasMoveRead.model_validate(first)
     row = move(
         services.db,
         services.engines,
@@ -41,12 +37,10 @@ def move_alias(
         actor=caller.name,
         reason=body.reason,
         override=body.override,
+        intention=intention,
     )
-    with services.db.write() as session:
-        read = views.read_move(session, row)
-        if replay(session, intention) is None:
-            remember(session, intention, read.model_dump(mode="json"))
-    return read
+    with services.db.read() as session:
+        return views.read_move(session, row)
 
 
 def _check_override(caller: Caller, body: AliasMove) -> None:

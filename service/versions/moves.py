@@ -1,5 +1,8 @@
 """Moving an alias: the target is made ready first, then one transaction moves and journals.
 
+That transaction also remembers the `Idempotency-Key`; the transactions of one stream's moves
+come one after the other.
+
 `production` is gated: a version whose forgetting report did not pass needs an override. Going
 back to what the alias named before, or to the base, is a rollback and never gated.
 """
@@ -16,8 +19,11 @@ from sqlalchemy.orm import Session
 
 from service.db.engine import Database
 from service.db.tables import AliasMoveRow, AliasRow, StreamRow, VersionRow
+from service.engines.lifecycle import Check, never
 from service.errors import InvalidRequest, NotFound, PermanentConflict, PromotionRefused
+from service.idempotency import Once, remember, replay
 from service.ids import now
+from service.streams.queries import get_stream
 from service.versions import queries
 
 log = structlog.get_logger()
@@ -30,9 +36,16 @@ ALIAS_PATTERN = r"^[a-z][a-z0-9._-]{0,62}$"
 class Engines(Protocol):
     """What a move needs of the engines: that a version answers, proven, before it is named."""
 
-    def ensure_ready(self, version: VersionRow) -> object:
-        """Return once an engine serves the version; raises when it cannot."""
+    def ensure_ready(self, version: VersionRow, check: Check = never) -> object:
+        """Return once an engine serves the version; raises when it cannot.
+
+        `check` is called while waiting and may raise to stop waiting.
+        """
         ...
+
+
+class AliasMovedMeanwhile(PermanentConflict):
+    """The alias does not name what its mover last saw it name."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +60,8 @@ class Wish:
     kind: str | None = None
     job_id: str | None = None
     override: bool = False
+    expected_from_id: str | None = None
+    intention: Once | None = None
 
 
 def move_alias(
@@ -61,36 +76,51 @@ def move_alias(
     kind: str | None = None,
     job_id: str | None = None,
     override: bool = False,
+    expected_from_id: str | None = None,
+    intention: Once | None = None,
+    check: Check = never,
 ) -> AliasMoveRow:
     """Let an alias name a version (or "previous") and return the journal entry.
 
     `kind` names the move of an alias that has no gate; moves of `production` are classified
-    here. With `job_id` a repeated call returns the first one's entry; naming what the alias
-    names already changes nothing. Raises NotFound, PromotionRefused, and what the engine
-    raises when it cannot prove the version: then the alias has not moved.
+    here. With `job_id` or `intention` a repeated call returns the first one's entry; naming what
+    the alias names already changes nothing. `expected_from_id` is the version that the alias has
+    to name until the end; `check` may raise while an engine starts. Raises NotFound,
+    PromotionRefused, AliasMovedMeanwhile, and what the engine raises when it cannot prove the
+    version: then the alias has not moved.
     """
-    wish = Wish(stream_name, alias, version_number, actor, reason, kind, job_id, override)
+    wish = Wish(
+        stream_name, alias, version_number, actor, reason, kind, job_id, override,
+        expected_from_id, intention,
+    )  # fmt: skip
     _check_alias(alias)
-    with db.read() as session:
-        stream, target = _find(session, wish)
-        done = _already(session, stream, target, wish)
+    with db.write() as session:
+        stream = _lock_stream(session, wish)
+        done = _done_before(session, stream, wish)
+        if done is not None:
+            return done
+        target = _find_target(session, stream, wish)
+        done = _named_already(session, stream, target, wish)
         if done is not None:
             return done
         _classify(session, stream, target, wish)
-    engines.ensure_ready(target)
+    engines.ensure_ready(target, check)
     return _switch(db, target, wish)
 
 
 def _switch(db: Database, target: VersionRow, wish: Wish) -> AliasMoveRow:
     started = time.perf_counter()
     with db.write() as session:
-        stream = session.get_one(StreamRow, target.stream_id)
-        move = _already(session, stream, target, wish) or _write(session, stream, target, wish)
-    if move.switch_ms is None:
-        elapsed = (time.perf_counter() - started) * 1000
-        with db.write() as session:
-            move = session.get_one(AliasMoveRow, move.id)
-            move.switch_ms = round(elapsed, 3)
+        stream = _lock_stream(session, wish)
+        done = _done_before(session, stream, wish)
+        done = done or _named_already(session, stream, target, wish)
+        if done is not None:
+            return done
+        move = _write(session, stream, target, wish)
+    elapsed = (time.perf_counter() - started) * 1000
+    with db.write() as session:
+        move = session.get_one(AliasMoveRow, move.id)
+        move.switch_ms = round(elapsed, 3)
     log.info(
         "alias.moved", stream=wish.stream_name, alias=wish.alias, to=target.number, kind=move.kind
     )
@@ -106,12 +136,15 @@ def _check_alias(alias: str) -> None:
         )
 
 
-def _find(session: Session, wish: Wish) -> tuple[StreamRow, VersionRow]:
-    stream = queries.find_stream(session, wish.stream_name)
-    if stream is None:
-        raise NotFound(f"there is no stream {wish.stream_name!r}. List them with GET /v1/streams.")
+def _lock_stream(session: Session, wish: Wish) -> StreamRow:
+    stream = get_stream(session, wish.stream_name)
+    session.refresh(stream, with_for_update=True)
+    return stream
+
+
+def _find_target(session: Session, stream: StreamRow, wish: Wish) -> VersionRow:
     if wish.version_number == PREVIOUS:
-        return stream, _previous(session, stream, wish.alias)
+        return _previous(session, stream, wish.alias)
     version = queries.find_version(session, stream.id, int(wish.version_number))
     if version is None:
         raise NotFound(
@@ -119,7 +152,7 @@ def _find(session: Session, wish: Wish) -> tuple[StreamRow, VersionRow]:
             f"List them with GET /v1/streams/{stream.name}/versions.",
             param="version",
         )
-    return stream, version
+    return version
 
 
 def _previous(session: Session, stream: StreamRow, alias: str) -> VersionRow:
@@ -133,16 +166,25 @@ def _previous(session: Session, stream: StreamRow, alias: str) -> VersionRow:
     return session.get_one(VersionRow, last.from_version_id)
 
 
-def _already(
+def _done_before(session: Session, stream: StreamRow, wish: Wish) -> AliasMoveRow | None:
+    """Return the entry of an earlier call with the same intention, or for the same job."""
+    first = replay(session, wish.intention)
+    if first is not None:
+        return session.get_one(AliasMoveRow, first["id"])
+    if wish.job_id is None:
+        return None
+    return queries.move_of_job(session, stream.id, wish.alias, wish.job_id)
+
+
+def _named_already(
     session: Session, stream: StreamRow, target: VersionRow, wish: Wish
 ) -> AliasMoveRow | None:
-    if wish.job_id is not None:
-        done = queries.move_of_job(session, stream.id, wish.alias, wish.job_id)
-        if done is not None:
-            return done
-    if queries.find_alias(session, stream.id, wish.alias, lock=True) != target.id:
+    if queries.find_alias(session, stream.id, wish.alias) != target.id:
         return None
-    return queries.last_move(session, stream.id, wish.alias)
+    move = queries.last_move(session, stream.id, wish.alias)
+    if move is not None:
+        remember(session, wish.intention, {"id": move.id})
+    return move
 
 
 def _classify(session: Session, stream: StreamRow, target: VersionRow, wish: Wish) -> str:
@@ -173,12 +215,18 @@ def _refusal(stream: StreamRow, target: VersionRow, outcome: str | None) -> Prom
 
 def _write(session: Session, stream: StreamRow, target: VersionRow, wish: Wish) -> AliasMoveRow:
     kind = _classify(session, stream, target, wish)
+    origin = queries.find_alias(session, stream.id, wish.alias)
+    if wish.expected_from_id not in (None, origin):
+        raise AliasMovedMeanwhile(
+            f"alias {wish.alias!r} was moved by somebody else meanwhile and stays as it is. "
+            f"Name {stream.name}@{target.number} by hand if it shall replace it."
+        )
     last = queries.last_move(session, stream.id, wish.alias)
     move = AliasMoveRow(
         stream_id=stream.id,
         alias=wish.alias,
         kind=kind,
-        from_version_id=queries.find_alias(session, stream.id, wish.alias),
+        from_version_id=origin,
         to_version_id=target.id,
         actor=wish.actor,
         reason=wish.reason,
@@ -191,4 +239,5 @@ def _write(session: Session, stream: StreamRow, target: VersionRow, wish: Wish) 
         AliasRow(stream_id=stream.id, name=wish.alias, version_id=target.id, moved_at=move.at)
     )
     session.flush()
+    remember(session, wish.intention, {"id": move.id})
     return move

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from service.db.tables import AliasMoveRow, AliasRow, JobRow, StreamRow, TaskRow, VersionRow
 from service.errors import NotFound
 from service.ids import new_id, now
+from service.streams.queries import get_stream
 from service.versions import queries
 from service.versions.moves import PREVIOUS, PRODUCTION, move_alias
 
@@ -16,7 +17,6 @@ __all__ = [
     "PREVIOUS",
     "PRODUCTION",
     "create_base_version",
-    "get_stream",
     "get_version",
     "lineage",
     "move_alias",
@@ -116,14 +116,6 @@ def lineage(session: Session, version: VersionRow) -> list[VersionRow]:
     while chain[-1].parent_id is not None:
         chain.append(session.get_one(VersionRow, chain[-1].parent_id))
     return chain[::-1]
-
-
-def get_stream(session: Session, name: str) -> StreamRow:
-    """Return a stream; raises NotFound."""
-    row = queries.find_stream(session, name)
-    if row is None:
-        raise NotFound(f"there is no stream {name!r}. List them with GET /v1/streams.")
-    return row
 
 
 def get_version(session: Session, stream_name: str, selector: int | str) -> VersionRow:

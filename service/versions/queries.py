@@ -17,11 +17,6 @@ from service.db.tables import (
 )
 
 
-def find_stream(session: Session, name: str) -> StreamRow | None:
-    """Return a stream by name."""
-    return session.scalar(select(StreamRow).where(StreamRow.name == name))
-
-
 def all_streams(session: Session) -> list[StreamRow]:
     """Return all streams by name."""
     return list(session.scalars(select(StreamRow).order_by(StreamRow.name)))
@@ -55,11 +50,11 @@ def all_versions(session: Session, stream_id: str) -> list[VersionRow]:
     return list(session.scalars(query.order_by(VersionRow.number)))
 
 
-def find_alias(session: Session, stream_id: str, name: str, *, lock: bool = False) -> str | None:
-    """Return the id of the version an alias names; `lock` holds the row until the commit."""
-    query = select(AliasRow).where(AliasRow.stream_id == stream_id, AliasRow.name == name)
-    row = session.scalar(query.with_for_update() if lock else query)
-    return None if row is None else row.version_id
+def find_alias(session: Session, stream_id: str, name: str) -> str | None:
+    """Return the id of the version an alias names."""
+    return session.scalar(
+        select(AliasRow.version_id).where(AliasRow.stream_id == stream_id, AliasRow.name == name)
+    )
 
 
 def list_aliases(session: Session, stream_id: str) -> list[AliasRow]:

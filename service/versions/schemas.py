@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -51,7 +51,7 @@ class AliasMove(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    version: int | Literal["previous"] = Field(
+    version: Annotated[int, Field(ge=0, lt=2**31)] | Literal["previous"] = Field(
         description='a version\'s number, or "previous": what the alias named before'
     )
     reason: str = Field(min_length=1, max_length=1000, description="why; kept in the journal")

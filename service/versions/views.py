@@ -5,10 +5,11 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from service.db.tables import AliasMoveRow, AliasRow, StreamRow, VersionRow
-from service.errors import InvalidRequest, NotFound
-from service.pagination import Page, page_of
+from service.errors import NotFound
+from service.pagination import Page, cursor_number, page_of
+from service.streams.queries import get_stream
 from service.versions import queries
-from service.versions.operations import get_stream, get_version, lineage
+from service.versions.operations import get_version, lineage
 from service.versions.schemas import (
     AliasDetail,
     AliasMoveRead,
@@ -117,16 +118,6 @@ def move_read(stream: StreamRow, move: AliasMoveRow, numbers: dict[str, int]) ->
         switch_ms=move.switch_ms,
         at=move.at,
     )
-
-
-def cursor_number(after: str | None) -> int | None:
-    """Return a page cursor as the number it holds; raises InvalidRequest."""
-    if after is not None and not after.isdecimal():
-        raise InvalidRequest(
-            f"cursor {after[:80]!r} is refused: send the `next_cursor` of the page before.",
-            param="after",
-        )
-    return None if after is None else int(after)
 
 
 def _alias_read(stream: StreamRow, row: AliasRow, numbers: dict[str, int]) -> AliasRead:

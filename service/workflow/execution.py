@@ -175,6 +175,7 @@ def _fix_parent(ctx: Context) -> None:
 
 def _fail(ctx: Context, error: Exception) -> None:
     failure = describe_failure(error, ctx.phase)
+    attempt_dir = ctx.attempt_dir
     with ctx.tools.db.write() as session:
         job = _locked(session, ctx.job_id)
         cancelled = job.desired == "cancel"
@@ -184,6 +185,9 @@ def _fail(ctx: Context, error: Exception) -> None:
         settle(ctx)
     elif ctx.phase == "validate":
         discard_staging(ctx.tools.settings, ctx.job_id)
+    else:  # a retry trains anew, or goes on with what the store holds
+        ctx.tools.executor.stop(attempt_dir, ctx.tools.settings.stop_grace_seconds)
+        cleanup.discard_scratch(ctx.tools.settings, ctx.job_id)
 
 
 def _record_failure(

@@ -25,6 +25,10 @@ _TRAINER = {
         "the loss became NaN or infinite. Use a lower learning_rate, more warmup, or precision "
         "fp32, then submit again.",
     ),
+    "invalid_input": (
+        "invalid_input",
+        "the trainer cannot use what it was given. Correct it, then submit again.",
+    ),
     "killed": (
         "trainer_killed",
         "the trainer was killed from outside, again and again. Find out by whom (memory limit, "
@@ -52,19 +56,20 @@ def training_failure(record: ExitRecord) -> TrainingFailed:
     """Return the failure behind a trainer's exit record."""
     code, message = _TRAINER.get(record.reason, _TRAINER["crashed"])
     how = f" (signal {record.signal})" if record.signal else f" (exit code {record.code})"
-    return TrainingFailed(code, message + how, record.log_tail)
+    said = f" It said: {record.message}" if record.message else ""
+    return TrainingFailed(code, message + how + said, record.log_tail)
 
 
 def is_known(error: Exception) -> bool:
     """Say whether an error was foreseen: it then carries a code and a message for people."""
-    return isinstance(error, _KNOWN) or _is_disk_full(error)
+    return isinstance(error, _KNOWN) or is_disk_full(error)
 
 
 def describe_failure(error: Exception, phase: str) -> dict[str, Any]:
     """Return a job's error record: code, message, phase, log_tail."""
     code = str(getattr(error, "code", "internal_error"))
     message = str(getattr(error, "message", error))
-    if _is_disk_full(error):
+    if is_disk_full(error):
         code = "storage_full"
         message = "the disk is full. Free some space, then retry the job."
     elif not is_known(error):
@@ -74,5 +79,6 @@ def describe_failure(error: Exception, phase: str) -> dict[str, Any]:
     return {"code": code, "message": message, "phase": phase, "log_tail": tail}
 
 
-def _is_disk_full(error: Exception) -> bool:
+def is_disk_full(error: Exception) -> bool:
+    """Say whether an error is the system's word for a disk or quota that is full."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

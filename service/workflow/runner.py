@@ -26,9 +26,10 @@ from service.jobs.operations import change_state, waiting_state
 from service.jobs.queries import jobs_in, lock_job
 from service.settings import Settings
 from service.streams.intake import discard_staging
+from service.workflow import housekeeping
 from service.workflow.context import Context, MakePredictor, Tools
 from service.workflow.execution import run_job, settle, validate_job
-from service.workflow.scheduling import Decision, Entry, schedule
+from service.workflow.scheduling import Decision, Entry, may_be_validated, schedule
 from service.workflow.states import STATES, TERMINAL
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class JobRunner:
         self._guard = threading.Lock()
         self._active: dict[str, tuple[str, threading.Thread]] = {}
         self._scheduler: threading.Thread | None = None
+        self._cleaner: threading.Thread | None = None
 
     @property
     def alive(self) -> bool:
@@ -79,8 +81,16 @@ class JobRunner:
         return self._scheduler is not None and self._scheduler.is_alive()
 
     def start(self) -> None:
-        """Clear what a crash left in staging, then take all unfinished jobs up again."""
+        """Clear what a crash left behind, then take all unfinished jobs up again."""
         self._clear_staging()
+        housekeeping.clear_failed(self._tools)
+        self._cleaner = threading.Thread(
+            target=housekeeping.collect_garbage,
+            args=(self._tools, self._stopping),
+            name="housekeeping",
+            daemon=True,
+        )
+        self._cleaner.start()
         self._scheduler = threading.Thread(target=self._loop, name="job-scheduler", daemon=True)
         self._scheduler.start()
 
@@ -96,6 +106,8 @@ class JobRunner:
             self._scheduler.join()
         with self._guard:
             threads = [thread for _kind, thread in self._active.values()]
+        if self._cleaner is not None:
+            threads.append(self._cleaner)
         for thread in threads:
             thread.join(self._tools.settings.stop_grace_seconds + _STOP_SLACK_SECONDS)
 
@@ -112,20 +124,17 @@ class JobRunner:
         with self._tools.db.read() as session:
             jobs = jobs_in(session, _UNFINISHED)
             names = {job.stream_id: session.get_one(StreamRow, job.stream_id).name for job in jobs}
-        for job in jobs:
-            self._take_up(job)
         entries = [
             Entry(job.id, names[job.stream_id], job.state, job.started_at is not None)
             for job in jobs
         ]
+        for job_id in may_be_validated(entries):
+            if self._count("validating_files") < VALIDATORS:
+                self._launch(job_id, "validating_files")
+        for job in jobs:
+            if job.state in ("running", "cancelling"):
+                self._launch(job.id, job.state)
         self._apply(schedule(entries, self._tools.settings.trainer_slots), jobs)
-
-    def _take_up(self, job: JobRow) -> None:
-        """Give a job that should be at work a thread, unless it has one."""
-        if job.state == "validating_files" and self._count("validating_files") < VALIDATORS:
-            self._launch(job.id, "validating_files")
-        elif job.state in ("running", "cancelling"):
-            self._launch(job.id, job.state)
 
     def _apply(self, decision: Decision, jobs: list[JobRow]) -> None:
         for job_id in decision.start:

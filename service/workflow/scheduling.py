@@ -51,6 +51,18 @@ def schedule(entries: Sequence[Entry], slots: int) -> Decision:
     return Decision(tuple(start), reasons)
 
 
+def may_be_validated(entries: Sequence[Entry]) -> tuple[str, ...]:
+    """Return the jobs whose data may be validated now: the first of each stream.
+
+    Its evaluation rows must be known before a later task's training rows are checked for them.
+    """
+    first: dict[str, str] = {}
+    for entry in entries:
+        if entry.state == "validating_files":
+            first.setdefault(entry.stream, entry.id)
+    return tuple(first.values())
+
+
 def _works(entry: Entry) -> bool:
     return entry.state == "running" or (entry.state == "cancelling" and entry.started)
 

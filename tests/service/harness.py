@@ -70,7 +70,7 @@ class ScriptedEngines:
             raise self.error
         return Info()
 
-    def ensure_ready(self, version: Any) -> Route:
+    def ensure_ready(self, version: Any, check: Any = None) -> Route:
         if self.error is not None:
             raise self.error
         return Route("http://127.0.0.1:9", version.servable_digest)

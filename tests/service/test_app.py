@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import anyio
 import pytest
+import structlog
 from starlette.testclient import TestClient
+from starlette.types import Message
 
 from service.app import create_app
 from service.settings import Settings
@@ -51,6 +54,77 @@ def test_errors_have_the_openai_shape_and_a_request_id(client: TestClient) -> No
     assert set(answer.json()["error"]) == {"message", "type", "code", "param"}
     assert client.get("/nowhere").json()["error"]["message"].endswith("See /docs.")
     assert client.get("/nowhere").headers["x-request-id"].startswith("req_")
+
+
+@pytest.mark.parametrize("path", ["/v1/streams", "/v1/chat/completions", "/v1/nothing"])
+def test_without_a_key_nothing_of_a_body_is_looked_at(client: TestClient, path: str) -> None:
+    del client.headers["authorization"]
+    for content in (b"{no json", b" " * 60 * 2**20):
+        kind = {"content-type": "application/json"}
+        answer = client.post(path, content=content, headers=kind)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (401, "invalid_api_key")
+
+
+@pytest.mark.parametrize("with_length", [True, False])
+@pytest.mark.parametrize(
+    ("path", "megabytes"),
+    [("/v1/streams", 2), ("/v1/chat/completions", 33), ("/ui/login", 2)],
+)
+def test_a_body_over_the_limit_is_413(
+    client: TestClient, path: str, megabytes: int, with_length: bool
+) -> None:
+    body = b" " * megabytes * 2**20
+    content = body if with_length else iter([body])
+    kind = {"content-type": "application/x-www-form-urlencoded"}
+    answer = client.post(path, content=content, headers=kind)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "payload_too_large")
+    assert answer.headers["x-request-id"].startswith("req_")
+
+
+def test_a_body_over_the_limit_is_not_read_to_its_end() -> None:
+    read: list[int] = []
+    answers: list[Message] = []
+
+    async def receive() -> Message:
+        read.append(2**19)
+        return {"type": "http.request", "body": b" " * 2**19, "more_body": len(read) < 120}
+
+    async def send(message: Message) -> None:
+        answers.append(message)
+
+    app = create_app(Settings())
+    headers = [(b"authorization", b"Bearer x"), (b"content-type", b"application/json")]
+    scope = {
+        "type": "http", "method": "POST", "path": "/v1/streams", "query_string": b"",
+        "headers": headers,
+    }  # fmt: skip
+    anyio.run(app, scope, receive, send)
+    assert [message.get("status") for message in answers] == [413, None]
+    assert sum(read) <= 2 * 2**20
+
+
+def test_chats_and_uploads_may_be_larger_than_other_bodies(client: TestClient) -> None:
+    body = b" " * 2**21
+    assert client.post("/v1/chat/completions", content=body).status_code == 422
+    assert client.post("/v1/streams/none/tasks", content=body).status_code == 404
+
+
+def test_an_unhandled_error_is_a_500_with_a_request_id(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_values: object) -> None:
+        raise ZeroDivisionError("secret detail")
+
+    monkeypatch.setattr("service.keys.routes.operations.list_keys", fail)
+    with structlog.testing.capture_logs([structlog.contextvars.merge_contextvars]) as logs:
+        answer = client.get("/v1/keys", headers={"x-request-id": "mine-2"})
+    assert answer.status_code == 500
+    assert answer.headers["x-request-id"] == "mine-2"
+    assert answer.headers["x-should-retry"] == "false"
+    assert answer.json()["error"]["code"] == "internal_error"
+    assert "secret" not in answer.text
+    unhandled = [log for log in logs if log["event"] == "service.unhandled_error"]
+    assert [log["request_id"] for log in unhandled] == ["mine-2"]
 
 
 def test_unknown_fields_are_refused_by_name(client: TestClient) -> None:

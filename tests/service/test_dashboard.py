@@ -7,7 +7,7 @@ from starlette.testclient import TestClient
 
 from service.dashboard import routes as dashboard
 from service.dashboard.sessions import Sessions
-from service.keys.operations import Caller
+from service.keys.operations import Caller, create_key, revoke_key
 from service.reports import routes as reports
 from tests.service.harness import Plane
 
@@ -86,3 +86,37 @@ def test_sessions_end(monkeypatch: pytest.MonkeyPatch) -> None:
     clock[0] = 111.0
     assert sessions.find(secret) is None
     assert sessions.find(None) is None
+
+
+def test_a_link_is_taken_once_however_close_the_two_are() -> None:
+    sessions = Sessions()
+    secret = sessions.open(Caller("key_a", "laptop", "reader"), kind="link")
+    others: list[Caller | None] = []
+
+    class OtherComesNext:
+        """A lock behind which another browser waits with the same link."""
+
+        def __enter__(self) -> None:
+            return
+
+        def __exit__(self, *_error: object) -> None:
+            if not others:
+                others.append(None)
+                others.append(sessions.take(secret))
+
+    sessions._lock = OtherComesNext()  # type: ignore[assignment]
+    assert sessions.take(secret) == Caller("key_a", "laptop", "reader")
+    assert others == [None, None]
+
+
+def test_a_session_is_no_link_and_a_link_no_session() -> None:
+    sessions, caller = Sessions(), Caller("key_a", "laptop", "reader")
+    assert sessions.take(sessions.open(caller)) is None
+    assert sessions.find(sessions.open(caller, kind="link")) is None
+
+
+def test_a_revoked_key_sees_no_page(plane: Plane, browser: TestClient) -> None:
+    row, secret = create_key(plane.db, "guest", "reader")
+    assert browser.post("/ui/login", data={"key": secret}).url.path == "/"
+    revoke_key(plane.db, row.id)
+    assert browser.get("/").url.path == "/ui/login"

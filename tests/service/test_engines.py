@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from service.db.tables import RecordRow, VersionRow
-from service.engines.process import find_process, read_record
+from service.engines.process import RECORD_FILE, find_process, free_port, read_record
 from service.errors import EngineProofFailed, EngineUnavailable, PermanentConflict
 from service.versions.operations import move_alias
 from tests.fakes.world import BASE_DIGEST, World, make_world
@@ -213,6 +214,32 @@ def test_an_engine_with_other_flags_is_ended_before_another_starts(world: World)
     world.settings = world.settings.model_copy(update={"engine_max_loras": 2})
     successor = world.restarted()
     successor.engines.ensure_ready(version)
+    assert pid_of(successor) != pid
+    wait_until(lambda: process_start_time(pid) is None)
+    successor.engines.close()
+
+
+def test_an_engine_left_without_a_record_is_ended(world: World) -> None:
+    folder = world.settings.folder("engine")
+    version = world.add_version(1)
+    world.engines.ensure_ready(version)
+    pid = pid_of(world)
+    (folder / RECORD_FILE).unlink()  # as if the service had been killed before writing it
+    successor = world.restarted()
+    successor.engines.ensure_ready(version)
+    assert pid_of(successor) != pid
+    assert process_start_time(pid) is None
+    successor.engines.close()
+
+
+def test_an_engine_that_hangs_is_replaced(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.engines.launcher.ADOPT_SECONDS", 0.5)
+    world.engines.ensure_running(str(world.folder), BASE_DIGEST)
+    pid, file = pid_of(world), world.settings.folder("engine") / RECORD_FILE
+    record = json.loads(file.read_bytes())
+    file.write_text(json.dumps(record | {"port": free_port()}))  # where nobody answers
+    successor = world.restarted()
+    successor.engines.ensure_running(str(world.folder), BASE_DIGEST)
     assert pid_of(successor) != pid
     wait_until(lambda: process_start_time(pid) is None)
     successor.engines.close()

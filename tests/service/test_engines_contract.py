@@ -14,7 +14,8 @@ import pytest
 
 from service.engines.client import EngineClient
 from service.engines.command import Base, find_build, make_launch
-from service.engines.process import end_session, free_port, start_process
+from service.engines.process import free_port, start_process
+from service.engines.sessions import end_session
 from service.errors import EngineUnavailable
 from service.settings import Settings
 from service.streams.bases import resolve_base

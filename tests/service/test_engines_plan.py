@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from service.engines.client import EngineAnswer
 from service.engines.command import Base, EngineBuild, make_launch
@@ -87,12 +88,19 @@ def test_the_engine_listens_on_loopback_with_a_rank_that_vllm_knows(tmp_path: Pa
     assert "--host 127.0.0.1" in command
     assert "--max-lora-rank 128" in command
     assert "--dtype float32" in command
+    assert "--load-format safetensors" in command
     assert "trust" not in command
     assert launch.environment["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] == "True"
     same = make_launch(settings, EngineBuild("0.32.0", True), base, 4321)
     assert same.fingerprint == launch.fingerprint
     other = make_launch(settings, EngineBuild("0.33.0", True), base, 1234)
     assert other.fingerprint != launch.fingerprint
+
+
+@pytest.mark.parametrize("rank", [0, 513])
+def test_a_rank_that_no_engine_takes_is_refused(rank: int) -> None:
+    with pytest.raises(ValidationError, match="engine_max_lora_rank"):
+        Settings(engine_max_lora_rank=rank)
 
 
 def test_a_tiny_base_takes_little_kv_cache(tmp_path: Path) -> None:

@@ -63,6 +63,55 @@ def test_the_first_start_writes_an_admin_key_that_only_the_owner_reads(
     assert operations.authenticate(db, f"Bearer {secret}", "admin").role == "admin"
 
 
+def test_a_start_killed_before_the_row_is_there_loses_no_key(
+    db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "admin.key"
+    with monkeypatch.context() as patch:
+        patch.setattr(operations, "_insert", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            operations.ensure_admin_key(db, path)
+    operations.ensure_admin_key(db, path)
+    secret = path.read_text().strip()
+    assert operations.authenticate(db, f"Bearer {secret}", "admin").role == "admin"
+
+
+def test_a_start_killed_before_the_file_is_there_leaves_no_row(
+    db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "admin.key"
+    with monkeypatch.context() as patch:
+        patch.setattr(operations.Disk, "rename", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            operations.ensure_admin_key(db, path)
+    operations.ensure_admin_key(db, path)
+    secret = path.read_text().strip()
+    assert operations.authenticate(db, f"Bearer {secret}", "admin").role == "admin"
+
+
+def _killed(*_values: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("old", ["", "no key\n", "revoked"])
+def test_a_file_without_a_working_key_is_replaced_and_ends_private(
+    db: Database, tmp_path: Path, old: str
+) -> None:
+    path = tmp_path / "admin.key"
+    if old == "revoked":
+        row, old = operations.create_key(db, "admin", "admin")
+        operations.revoke_key(db, row.id)
+    path.write_text(old)
+    path.chmod(0o644)
+    operations.ensure_admin_key(db, path)
+    secret = path.read_text().strip()
+    assert operations.authenticate(db, f"Bearer {secret}", "admin").role == "admin"
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o644)
+    operations.ensure_admin_key(db, path)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 def test_a_repeated_request_gets_the_first_answer(db: Database) -> None:
     with db.write() as session:
         assert replay(session, once("key_a", "k", {"x": 1})) is None

@@ -31,6 +31,7 @@ def test_a_stream_starts_at_its_base(plane: Plane) -> None:
         ({"method": "magic"}, ["magic", "lora, reglora"]),
         ({"method_config": {"rnk": 4}}, ["rnk", "alpha, dropout, rank, target_modules"]),
         ({"method_config": {"rank": 0}}, ["method_config.rank", "greater than or equal to 1"]),
+        ({"method_config": {"rank": 512}}, ["512", "limit is 128", "rank of at most 128"]),
         ({"hyperparameters": {"lr": 1}}, ["lr", "batch_size", "learning_rate"]),
         ({"hyperparameters": {"epochs": -1, "batch_size": 0}}, ["epochs", "batch_size"]),
         ({"base": "/no/such/folder"}, ["/no/such/folder", "hub id"]),
@@ -95,6 +96,16 @@ def test_a_base_needs_config_and_safetensors(tmp_path: Path, missing: str) -> No
     (folder / "pytorch_model.bin").write_bytes(b"anything")
 
     with pytest.raises(InvalidRequest, match=missing.rsplit(".", 1)[-1]):
+        resolve_base(str(folder), None)
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "modeling_x.py", "sub/optimizer.pt"])
+def test_a_base_with_pickles_or_code_is_refused(tmp_path: Path, name: str) -> None:
+    folder = make_base(tmp_path / "base")
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_bytes(b"anything")
+
+    with pytest.raises(InvalidRequest, match=f"{name}. Remove them"):
         resolve_base(str(folder), None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import threading
@@ -12,6 +13,7 @@ import pytest
 from sqlalchemy import func, select
 
 from service.db.tables import JobRow, TaskRow
+from service.streams import submission
 from tests.service.harness import (
     Json,
     Plane,
@@ -114,6 +116,19 @@ def test_an_archive_over_the_limit_is_413(plane: Plane) -> None:
     answer = plane.submit()
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "payload_too_large")
+    nothing_is_left(plane)
+
+
+def test_a_full_disk_is_507(plane: Plane, monkeypatch: pytest.MonkeyPatch) -> None:
+    plane.create_stream()
+
+    def full(*_args: Any, **_more: Any) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(submission, "receive_upload", full)
+    answer = plane.submit()
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (507, "storage_full")
     nothing_is_left(plane)
 
 

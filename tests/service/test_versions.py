@@ -12,6 +12,9 @@ from starlette.testclient import TestClient
 
 from service.db.tables import AliasMoveRow, StreamRow
 from service.errors import EngineUnavailable, NotFound, PromotionRefused
+from service.reports.operations import get_report
+from service.versions import views
+from service.versions.moves import AliasMovedMeanwhile
 from service.versions.operations import (
     create_base_version,
     get_version,
@@ -28,7 +31,7 @@ class Engines:
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
 
-    def ensure_ready(self, version: Any) -> None:
+    def ensure_ready(self, version: Any, check: Any = None) -> None:
         if self.error is not None:
             raise self.error
 
@@ -169,7 +172,9 @@ def test_versions_over_rest(client: TestClient, world: World) -> None:
     assert one["lineage"] == ["demo@0", "demo@2"]
     assert one["records"]["verdict"]["outcome"] == "block"
     assert one["task"] == "task-2"
-    assert client.get("/v1/streams/demo/versions", params={"after": "x"}).status_code == 422
+    for refused in ("x", "", "9" * 30):
+        answer = client.get("/v1/streams/demo/versions", params={"after": refused})
+        assert answer.status_code == 422
 
 
 def test_aliases_over_rest(client: TestClient, world: World) -> None:
@@ -204,6 +209,47 @@ def test_an_idempotency_key_moves_once(client: TestClient, world: World) -> None
     assert other.status_code == 422
 
 
+def test_a_crash_after_the_move_does_not_move_twice(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.add_version(1)
+    move(world, 1)
+    headers = {**world.key("admin"), "idempotency-key": "k"}
+    body = {"version": "previous", "reason": "worse"}
+    path = "/v1/streams/demo/aliases/production"
+    with TestClient(world.app(), headers=headers, raise_server_exceptions=False) as client:
+        with monkeypatch.context() as crash:
+            crash.setattr(views, "read_move", None)
+            assert client.post(path, json=body).status_code == 500
+        again = client.post(path, json=body).json()
+    assert (again["from"], again["to"]) == ("demo@1", "demo@0")
+    assert current(world) == 0
+
+
+def test_a_key_also_remembers_that_nothing_had_to_move(client: TestClient, world: World) -> None:
+    world.add_version(1)
+    move(world, 1)
+    path = "/v1/streams/demo/aliases/production"
+    body = {"version": 1, "reason": "again"}
+    first = client.post(path, json=body, headers={"idempotency-key": "k"}).json()
+    move(world, 0)
+    assert client.post(path, json=body, headers={"idempotency-key": "k"}).json() == first
+    assert current(world) == 0
+
+
+def test_an_alias_that_is_not_where_expected_stays(world: World) -> None:
+    expected = world.add_version(1)
+    world.add_version(2)
+    with pytest.raises(AliasMovedMeanwhile, match="demo@2"):
+        move(world, 2, expected_from_id=expected.id)
+    assert current(world) == 0
+
+
+def test_a_version_without_a_report_says_where_to_look(world: World) -> None:
+    with world.db.read() as session, pytest.raises(NotFound, match="/v1/streams/demo/versions"):
+        get_report(session, "demo", "0")
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status", "word"),
     [
@@ -212,6 +258,8 @@ def test_an_idempotency_key_moves_once(client: TestClient, world: World) -> None
         ("demo/aliases/previous", {"version": 0, "reason": "r"}, 422, "previous"),
         ("demo/aliases/7", {"version": 0, "reason": "r"}, 422, "'7'"),
         ("demo/aliases/production", {"version": "previous", "reason": "r"}, 422, "previous"),
+        ("demo/aliases/production", {"version": 10**30, "reason": "r"}, 422, "2147483648"),
+        ("demo/aliases/production", {"version": -1, "reason": "r"}, 422, "version"),
         ("demo/aliases/production", {"version": 0}, 422, "reason"),
         ("demo/aliases/production", {"version": 0, "reason": ""}, 422, "reason"),
         ("demo/aliases/production", {"version": 0, "reason": "r", "x": 1}, 422, "x"),

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections import Counter
+from pathlib import Path
+from threading import Event
 from typing import Any, NoReturn
 
 import pytest
@@ -14,10 +17,11 @@ from service.db.tables import AliasMoveRow, CellRow, PredictionRow, RecordRow, V
 from service.errors import EngineUnavailable
 from service.workflow import execution
 from service.workflow.context import Stopping
+from service.workflow.failures import training_failure
 from service.workflow.phases import PHASE_FUNCTIONS, promote, register
 from service.workflow.states import PHASES
 from tests.service.harness import Json, Plane
-from trainer.spec import read_spec
+from trainer.spec import ExitRecord, read_spec
 
 
 def count(plane: Plane, table: Any) -> int:
@@ -368,3 +372,77 @@ def test_an_interrupted_evaluation_asks_only_for_the_rest(plane: Plane) -> None:
 
     assert plane.wait(job_id)["state"] == "succeeded"
     assert len(plane.asked) == 9  # eight, and the one that was under way
+
+
+def test_a_failed_job_keeps_logs_but_no_weights(
+    plane: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plane.create_stream()
+
+    def train(ctx: Any) -> NoReturn:
+        (ctx.attempt_dir / "checkpoints").mkdir(parents=True)
+        (ctx.attempt_dir / "exit.json").touch()
+        ended = ExitRecord(code=1, signal=None, reason="crashed", ended_at="", message="no 'x'")
+        raise training_failure(ended)
+
+    monkeypatch.setitem(PHASE_FUNCTIONS, "train", train)
+    job = plane.wait(plane.submitted())
+    folder = plane.settings.folder("attempts") / job["id"] / "train"
+
+    assert job["error"]["message"].endswith("It said: no 'x'")
+    plane.wait_until(lambda: not (folder / "checkpoints").exists())
+    assert (folder / "exit.json").exists()
+
+
+def test_the_next_upload_is_validated_when_the_first_is_known(
+    plane: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plane.create_stream()
+    validate, begun, go = PHASE_FUNCTIONS["validate"], list[str](), Event()
+
+    def slow(ctx: Any) -> Json:
+        begun.append(ctx.job_id)
+        go.wait(30)
+        return validate(ctx)
+
+    monkeypatch.setitem(PHASE_FUNCTIONS, "validate", slow)
+    first, second = plane.submitted("one"), plane.submitted("two")
+    plane.wait_until(lambda: begun)
+    plane.runner._tick()
+    assert begun == [first]
+    go.set()
+
+    assert [plane.wait(job)["state"] for job in (first, second)] == ["succeeded"] * 2
+
+
+def test_only_old_unused_blobs_go_at_the_next_start(plane: Plane) -> None:
+    plane.create_stream()
+    plane.executor.endings = ["nan_loss"]
+    plane.wait(plane.submitted())
+    kept = set(plane.blobs.digests())
+    orphan, young = plane.blobs.put_bytes(b"orphan"), plane.blobs.put_bytes(b"young")
+    plane.runner.stop()
+    for digest in kept | {orphan}:
+        os.utime(plane.blobs.path(digest), (0, 0))
+
+    plane.restart()
+    plane.wait_until(lambda: not plane.blobs.exists(orphan))
+
+    assert set(plane.blobs.digests()) == kept | {young}
+
+
+def test_an_error_while_splits_are_stored_leaves_no_blobs(
+    plane: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plane.create_stream()
+    put = plane.blobs.put_file
+
+    def full_for_eval(path: Path) -> str:
+        if "eval" in path.name:
+            raise OSError(errno.ENOSPC, "full")
+        return put(path)
+
+    monkeypatch.setattr(plane.blobs, "put_file", full_for_eval)
+
+    assert plane.wait(plane.submitted())["error"]["code"] == "storage_full"
+    assert list(plane.blobs.digests()) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.workflow.scheduling import Entry, schedule
+from service.workflow.scheduling import Entry, may_be_validated, schedule
 
 
 def entry(number: int, stream: str, state: str, started: bool = False) -> Entry:
@@ -49,6 +49,12 @@ def test_a_resumed_job_goes_before_those_that_came_after_it() -> None:
     jobs = [entry(1, "a", "queued"), entry(5, "a", "queued", True)]
 
     assert schedule(jobs, slots=1).start == ("job_5",)
+
+
+def test_a_stream_is_validated_in_order() -> None:
+    jobs = [entry(n, "aab"[n], "validating_files") for n in range(3)]
+
+    assert may_be_validated(jobs) == ("job_0", "job_2")
 
 
 STATES = ("validating_files", "queued", "running", "paused", "cancelling")

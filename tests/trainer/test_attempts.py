@@ -186,7 +186,7 @@ def test_a_missing_image_fails_with_its_digest(tiny_base: BaseModelSpec, tmp_pat
 
     record = attempts.run(spec)
 
-    assert record.reason == "crashed"
+    assert record.reason == "invalid_input"
     assert "InputError: Cannot read image" in "\n".join(record.log_tail)
 
 

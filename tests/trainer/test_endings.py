@@ -53,6 +53,12 @@ def test_endings_are_classified(
     assert (record.reason, record.code, record.signal) == (reason, code, signal)
 
 
+def test_the_record_keeps_the_trainers_own_word() -> None:
+    outcome = Outcome(code=1, reason="invalid_input", message="no linear layer fits 'x'")
+
+    assert classify(Evidence(1, False, False, outcome, "")).message == "no linear layer fits 'x'"
+
+
 def test_the_record_keeps_the_last_forty_lines() -> None:
     log = "\n".join(str(number) for number in range(100))
 

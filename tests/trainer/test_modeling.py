@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,18 @@ def test_a_base_that_is_not_there_is_named(tmp_path: Path) -> None:
     spec = BaseModelSpec(path=str(tmp_path / "empty"), source="nobody", digest="0")
 
     with pytest.raises(InputError, match="nobody"):
+        load_base(spec, dtype=torch.float32)
+
+
+def test_pickled_weights_are_not_loaded(tiny_base: BaseModelSpec, tmp_path: Path) -> None:
+    folder = tmp_path / "base"
+    shutil.copytree(tiny_base.path, folder)
+    weights = folder / "model.safetensors"
+    torch.save(load_file(weights), folder / "pytorch_model.bin")
+    weights.rename(folder / "unrelated.safetensors")
+    spec = BaseModelSpec(path=str(folder), source="pickled", digest="0")
+
+    with pytest.raises(InputError, match="pickled"):
         load_base(spec, dtype=torch.float32)
 
 

@@ -17,7 +17,7 @@ from rich.progress import track
 
 from asd_rewriter.formats import ASD_FORMATS, AnswerFormat
 from deploy.demo.tiny.answering import Share, greedy, is_right
-from deploy.demo.tiny.mix import Turn, ask, random_fact
+from deploy.demo.tiny.mix import CLOSED, Fact, Turn, ask, random_fact
 from deploy.demo.tiny.model import load
 from eval.minicoin.world import Scene, draw, random_scene
 
@@ -34,6 +34,12 @@ class Question:
     short: str
 
 
+def _fits(answer_format: AnswerFormat, fact: Fact) -> bool:
+    if answer_format is AnswerFormat.BOX:
+        return fact.box is not None
+    return fact.box is None or answer_format in CLOSED
+
+
 def held_out(answer_format: AnswerFormat, seed: int, number: int) -> list[Question]:
     """Return questions of one format about scenes that training never drew."""
     rng = Random(f"evaluate {seed} {answer_format.value}")
@@ -41,9 +47,8 @@ def held_out(answer_format: AnswerFormat, seed: int, number: int) -> list[Questi
     while len(questions) < number:
         scene = random_scene(rng)
         fact = random_fact(rng, scene)
-        if answer_format is AnswerFormat.BOX and not fact.box:
-            continue
-        questions.append(Question(scene, ask(rng, fact, answer_format), fact.answer))
+        if _fits(answer_format, fact):
+            questions.append(Question(scene, ask(rng, fact, answer_format), fact.answer))
     return questions
 
 

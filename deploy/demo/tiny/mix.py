@@ -51,6 +51,10 @@ PLAIN_WORDS = (
 COUNTS = ("0", "1", "2", "3", "4")
 
 
+CLOSED = (AnswerFormat.YES_NO, AnswerFormat.MULTIPLE_CHOICE)
+"""Formats whose question shows candidates; elsewhere "Where is ...?" asks for a place."""
+
+
 @dataclass(frozen=True)
 class Fact:
     """A question about a scene.
@@ -342,6 +346,7 @@ def random_turn(rng: Random, scene: Scene, shares: Shares = LATE) -> Turn:
     if name == "letters":
         return letters(rng)
     fact = random_fact(rng, scene, shares.echo)
-    if fact.box and rng.random() < 0.6:
-        return ask(rng, fact, AnswerFormat.BOX)
-    return ask(rng, fact, AnswerFormat(name))
+    form = AnswerFormat(name)
+    if fact.box and (form not in CLOSED or rng.random() < 0.5):
+        form = AnswerFormat.BOX
+    return ask(rng, fact, form)

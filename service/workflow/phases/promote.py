@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from service.db.tables import RecordRow, VersionRow
+from service.versions.moves import AliasMovedMeanwhile
 from service.versions.operations import get_version, move_alias
 from service.workflow.context import Context, Facts
 
@@ -22,6 +23,23 @@ def run(ctx: Context) -> dict[str, Any]:
     alias, reason = _choose(facts, version, verdict, production)
     ctx.progress(0, 1, "moves", f"{alias} to {facts.stream.name}@{version.number}")
     ctx.check()
+    try:
+        _move(ctx, facts, version, alias, reason, production.id if alias == PRODUCTION else None)
+    except AliasMovedMeanwhile as error:  # while the engine started
+        alias, reason = CANDIDATE, f"passed the gate, but {error.message}"
+        _move(ctx, facts, version, alias, reason, None)
+    ctx.progress(1, 1, "moves", f"{alias} is {facts.stream.name}@{version.number}")
+    return {"alias": alias, "version": version.number, "reason": reason}
+
+
+def _move(
+    ctx: Context,
+    facts: Facts,
+    version: VersionRow,
+    alias: str,
+    reason: str,
+    expected_from_id: str | None,
+) -> None:
     move_alias(
         ctx.tools.db,
         ctx.tools.engines,
@@ -32,9 +50,9 @@ def run(ctx: Context) -> dict[str, Any]:
         reason=reason,
         kind="promote" if alias == PRODUCTION else "manual",
         job_id=ctx.job_id,
+        expected_from_id=expected_from_id,
+        check=ctx.check,
     )
-    ctx.progress(1, 1, "moves", f"{alias} is {facts.stream.name}@{version.number}")
-    return {"alias": alias, "version": version.number, "reason": reason}
 
 
 def _choose(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from adapters_store.backends import hash_file
 from asd_rewriter.archive import ArchiveLimits, open_archive
 from asd_rewriter.fingerprints import reserve
 from asd_rewriter.samples import read_samples
@@ -22,17 +23,18 @@ def run(ctx: Context) -> dict[str, Any]:
     """Return the report and the stored splits; raises InvalidRows, which carries a report too."""
     facts = ctx.facts()
     folder = staging_folder(ctx.tools.settings, ctx.job_id)
-    images = _NewImages(ctx.tools)
+    new = _NewBlobs(ctx.tools)
     try:
-        valid = _validate(ctx, facts, folder, images.put)
+        valid = _validate(ctx, facts, folder, new.put_image)
         ctx.check()
+        train, evaluation = new.put_file(valid.train_path), new.put_file(valid.eval_path)
     except BaseException:
-        images.take_back()
+        new.take_back()
         raise
     return {
         "report": valid.report.model_dump(mode="json"),
-        "train_digest": ctx.tools.blobs.put_file(valid.train_path),
-        "eval_digest": ctx.tools.blobs.put_file(valid.eval_path),
+        "train_digest": train,
+        "eval_digest": evaluation,
     }
 
 
@@ -73,23 +75,29 @@ def _reserved(ctx: Context, facts: Facts) -> dict[str, str]:
     return reserved
 
 
-class _NewImages:
-    """Stores images and remembers which were new, to take them back when the task is not kept."""
+class _NewBlobs:
+    """Stores blobs and remembers which were new, to take them back when no task keeps them."""
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
         self._new: dict[str, float] = {}
 
-    def put(self, data: bytes) -> str:
+    def put_image(self, data: bytes) -> str:
         """Store an image; return its digest."""
-        digest = hashlib.sha256(data).hexdigest()
-        known = self._tools.blobs.exists(digest)
-        self._tools.blobs.put_bytes(data)
+        known = self._tools.blobs.exists(hashlib.sha256(data).hexdigest())
+        return self._note(self._tools.blobs.put_bytes(data), known)
+
+    def put_file(self, path: Path) -> str:
+        """Store a split; return its digest."""
+        known = self._tools.blobs.exists(hash_file(path))
+        return self._note(self._tools.blobs.put_file(path), known)
+
+    def take_back(self) -> None:
+        """Delete the new blobs, except those that somebody else has put since."""
+        for digest, touched_at in self._new.items():
+            delete_unless_touched(self._tools, digest, touched_at)
+
+    def _note(self, digest: str, known: bool) -> str:
         if not known:
             self._new[digest] = self._tools.blobs.touched_at(digest)
         return digest
-
-    def take_back(self) -> None:
-        """Delete the new images, except those that somebody else has put since."""
-        for digest, touched_at in self._new.items():
-            delete_unless_touched(self._tools, digest, touched_at)

@@ -1,0 +1,55 @@
+"""What broken-off work left behind goes when the service starts; what a job may need stays."""
+
+from __future__ import annotations
+
+import threading
+
+import structlog
+from sqlalchemy import select
+
+from adapters_store import gc
+from adapters_store.servable import clear_unfinished
+from asd_rewriter.samples import read_samples
+from service.db.tables import TaskRow
+from service.jobs.queries import jobs_in
+from service.workflow.cleanup import discard_scratch
+from service.workflow.context import Tools
+
+log = structlog.get_logger()
+
+
+def clear_failed(tools: Tools) -> None:
+    """Remove what failed jobs' training left and no retry uses; only before jobs may run."""
+    with tools.db.read() as session:
+        failed = [job.id for job in jobs_in(session, ("failed",))]
+    for job_id in failed:
+        discard_scratch(tools.settings, job_id)
+
+
+def collect_garbage(tools: Tools, stopping: threading.Event) -> None:
+    """Delete old unfinished writes and blobs that nothing refers to; a failure is only logged."""
+    try:
+        tools.blobs.clear_incoming()
+        clear_unfinished(tools.settings.folder("servable"))
+        referenced = _referenced(tools, stopping)
+        if not stopping.is_set():
+            report = gc.collect(tools.blobs, referenced)
+            if report.deleted:
+                log.info("housekeeping.done", blobs=len(report.deleted), bytes=report.freed_bytes)
+    except Exception:  # a blob that cannot be read: then nothing is known to be unused
+        log.exception("housekeeping.failed")
+
+
+def _referenced(tools: Tools, stopping: threading.Event) -> set[str]:
+    """Return what versions and tasks keep alive, also failed ones: they can be retried."""
+    found = set(tools.store.referenced())
+    query = select(TaskRow.train_digest, TaskRow.eval_digest, TaskRow.corpus_digest)
+    with tools.db.read() as session:
+        rows = session.execute(query).all()
+    for digest in {digest for row in rows for digest in row if digest is not None}:
+        if stopping.is_set():
+            break
+        found.add(digest)
+        for sample in read_samples(tools.blobs.path(digest)):
+            found.update(sample.images)
+    return found
