@@ -11,7 +11,6 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.rule import Rule
-from rich.text import Text
 
 from eval.minicoin.writing import archive_task
 from service.cli.view import JobProgress, matrix_table
@@ -27,7 +26,7 @@ NUM_TRAIN, NUM_EVAL = 2000, 200
 SETTINGS: Json = {
     "method": "reglora",
     "method_config": {"rank": 16, "alpha": 32.0, "top_percent": 30.0, "coefficient": 2500.0},
-    "hyperparameters": {"epochs": 3, "learning_rate": 1e-3, "batch_size": 48},
+    "hyperparameters": {"epochs": 5, "learning_rate": 1e-3, "batch_size": 48},
     "x_percent": 20.0,
     "gate": {"max_drop_per_task": 20.0, "max_mean_drop": 15.0, "min_samples": 50},
     "eval_limit": NUM_EVAL,
@@ -105,7 +104,6 @@ def _explain(client: RetainClient, job: Json, console: Console) -> None:
     verdict = version["records"]["verdict"]
     style = "green" if verdict["outcome"] == "pass" else "yellow"
     console.print(f"{STREAM}@{job['version']}: gate [{style}]{escape(verdict['outcome'])}[/]")
-    console.print(Text(verdict["explanation"], "dim"))
 
 
 def _show_matrix(client: RetainClient, console: Console) -> None:

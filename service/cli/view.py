@@ -12,6 +12,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 from rich.text import Text
 
+from service.workflow.states import TERMINAL
+
 Json = dict[str, Any]
 WRAPPED = ("base",)
 
@@ -58,7 +60,7 @@ def _cell(cell: Json | None) -> str:
 
 
 class JobProgress:
-    """Show a job's events as one bar per phase; ends with the job's last word."""
+    """Show a job's events as one bar per phase; its last word is the caller's to say."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -90,7 +92,7 @@ class JobProgress:
         elif kind in ("warning", "error", "log"):
             style = {"warning": "yellow", "error": "red"}.get(kind, "dim")
             self._say(str(data.get("message", data)), style)
-        elif kind == "state" and data.get("reason"):
+        elif kind == "state" and data.get("reason") and data["state"] not in TERMINAL:
             self._say(f"{data['state']}: {data['reason']}")
 
     def _say(self, text: str, style: str | None = None) -> None:

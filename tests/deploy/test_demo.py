@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import socket
 import subprocess
 import sys
@@ -12,10 +11,9 @@ from typing import Any
 
 import httpx
 import pytest
-from rich.console import Console
 
 from deploy.demo import __main__ as demo
-from deploy.demo import server, story
+from deploy.demo import server
 from deploy.demo.server import ServiceFailed, running_service
 from service.lock import StateLock
 
@@ -60,18 +58,6 @@ def test_what_goes_wrong_is_told_in_a_panel(
     monkeypatch.setattr(sys, "argv", ["demo", "--state-dir", str(tmp_path)])
     assert demo.main() == 1
     assert str(error) in capsys.readouterr().out
-
-
-def test_a_gate_explanation_with_brackets_is_told_as_it_is() -> None:
-    class Client:
-        def get(self, path: str) -> Any:
-            verdict = {"outcome": "pass", "explanation": "task a[/b] lost 1.0"}
-            return {"records": {"verdict": verdict}}
-
-    console = Console(record=True, width=200, file=io.StringIO())
-    client: Any = Client()
-    story._explain(client, {"state": "succeeded", "version": 1}, console)
-    assert "task a[/b] lost 1.0" in console.export_text()
 
 
 def test_the_demo_explains_its_options() -> None:

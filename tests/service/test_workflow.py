@@ -6,7 +6,6 @@ import errno
 import os
 from collections import Counter
 from pathlib import Path
-from threading import Event
 from typing import Any, NoReturn
 
 import pytest
@@ -392,27 +391,6 @@ def test_a_failed_job_keeps_logs_but_no_weights(
     assert job["error"]["message"].endswith("It said: no 'x'")
     plane.wait_until(lambda: not (folder / "checkpoints").exists())
     assert (folder / "exit.json").exists()
-
-
-def test_the_next_upload_is_validated_when_the_first_is_known(
-    plane: Plane, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plane.create_stream()
-    validate, begun, go = PHASE_FUNCTIONS["validate"], list[str](), Event()
-
-    def slow(ctx: Any) -> Json:
-        begun.append(ctx.job_id)
-        go.wait(30)
-        return validate(ctx)
-
-    monkeypatch.setitem(PHASE_FUNCTIONS, "validate", slow)
-    first, second = plane.submitted("one"), plane.submitted("two")
-    plane.wait_until(lambda: begun)
-    plane.runner._tick()
-    assert begun == [first]
-    go.set()
-
-    assert [plane.wait(job)["state"] for job in (first, second)] == ["succeeded"] * 2
 
 
 def test_only_old_unused_blobs_go_at_the_next_start(plane: Plane) -> None:

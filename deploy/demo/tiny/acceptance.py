@@ -46,7 +46,7 @@ class Recipe:
     """
 
     steps: int = 300
-    rows: int = 48
+    rows: int = 32
     rate: float = 2e-3
     rank: int = 16
 
@@ -165,7 +165,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=list(TASKS))
     parser.add_argument("--sequence", nargs="*", choices=list(TASKS),
-                        default=["science", "classes", "compose", "grounding"])  # fmt: skip
+                        default=["classes", "compose", "grounding", "covers"])  # fmt: skip
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--number", type=int, default=200, help="evaluation items per task")
     parser.add_argument("--threads", type=int, default=2)
