@@ -26,7 +26,12 @@ NUM_TRAIN, NUM_EVAL = 2000, 200
 SETTINGS: Json = {
     "method": "reglora",
     "method_config": {"rank": 16, "alpha": 32.0, "top_percent": 30.0, "coefficient": 2500.0},
-    "hyperparameters": {"epochs": 5, "learning_rate": 1e-3, "batch_size": 48},
+    "hyperparameters": {
+        "epochs": 5,
+        "learning_rate": 1e-3,
+        "batch_size": 48,
+        "warmup_fraction": 0.1,
+    },
     "x_percent": 20.0,
     "gate": {"max_drop_per_task": 20.0, "max_mean_drop": 15.0, "min_samples": 50},
     "eval_limit": NUM_EVAL,
