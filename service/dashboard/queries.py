@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import func, select
@@ -26,6 +27,11 @@ from service.workflow.states import PHASES, TERMINAL
 
 View = dict[str, Any]
 LOST_POINTS = 5.0
+
+
+def short_source(source: str) -> str:
+    """Return a hub id as it is, and a local folder as its last two names."""
+    return "/".join(Path(source).parts[-2:]) if source.startswith("/") else source
 
 
 def streams(session: Session) -> list[View]:

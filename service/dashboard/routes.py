@@ -24,6 +24,7 @@ CSP = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-ur
 
 router = APIRouter(include_in_schema=False)
 templates = Jinja2Templates(HERE / "templates")
+templates.env.filters["short_source"] = queries.short_source
 sessions = Sessions()
 
 

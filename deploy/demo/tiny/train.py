@@ -183,7 +183,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="folder for the model")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--tower-steps", type=int, default=2400)
-    parser.add_argument("--steps", type=int, default=5000, help="steps of the language stage")
+    parser.add_argument("--steps", type=int, default=4200, help="steps of the language stage")
     parser.add_argument("--muon-rate", type=float, default=2e-3, help="peak rate, matrices")
     parser.add_argument("--adam-rate", type=float, default=1e-3, help="peak rate, the rest")
     parser.add_argument("--threads", type=int, default=2)
