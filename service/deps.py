@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from service.keys.operations import Caller, authenticate
 
@@ -40,8 +41,15 @@ def get_services(request: Request) -> Services:
 ServicesDep = Annotated[Services, Depends(get_services)]
 
 
-def _caller(role: str) -> Callable[[Request, Services], Caller]:
-    def check(request: Request, services: ServicesDep) -> Caller:
+# Names the scheme in the API docs, so that they can send a key; the check itself is ours.
+_Scheme = Annotated[
+    HTTPAuthorizationCredentials | None,
+    Depends(HTTPBearer(auto_error=False, scheme_name="API key")),
+]
+
+
+def _caller(role: str) -> Callable[..., Caller]:
+    def check(request: Request, services: ServicesDep, _scheme: _Scheme) -> Caller:
         return authenticate(services.db, request.headers.get("authorization"), role)
 
     return check
