@@ -9,18 +9,23 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.end_to_end.live import Json, LiveService
+from tests.end_to_end.live import SETTINGS, WEIGHTS, Json, LiveService
 
 pytestmark = pytest.mark.e2e
 
 
-def test_a_job_survives_a_kill_inside_each_of_its_phases(
-    live: LiveService, second_job: Json
-) -> None:
+@pytest.fixture(scope="module")
+def stream(live: LiveService) -> str:
+    """A stream of this module's own; other modules count the versions of theirs."""
+    live.client().create_stream(name="kills", base=str(WEIGHTS), **SETTINGS)
+    return "kills"
+
+
+def test_a_job_survives_a_kill_inside_each_of_its_phases(live: LiveService, stream: str) -> None:
     live.kill()
     phases = ["validate", "rewrite", "train", "register", "evaluate", "gate", "promote"]
     live.start(kill_in="validate")
-    job_id = live.submit("shop", "compose")["id"]
+    job_id = live.submit(stream, "compose")["id"]
     live.wait_for_death(60)
     for phase in phases[1:]:
         live.start(kill_in=phase, calls_before=3 if phase == "train" else 0)
@@ -31,17 +36,15 @@ def test_a_job_survives_a_kill_inside_each_of_its_phases(
     client = live.client()
     events = client.list_all(f"/v1/jobs/{job_id}/events")
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
-    made = [v for v in client.list_all("/v1/streams/shop/versions") if v["task"] == "compose"]
+    made = [v for v in client.list_all(f"/v1/streams/{stream}/versions") if v["task"] == "compose"]
     assert [version["number"] for version in made] == [job["version"]]
-    journal = client.get("/v1/streams/shop/aliases/production")["journal"]["data"]
-    assert len([move for move in journal if move["to"] == f"shop@{job['version']}"]) == 1
-    assert len(client.get("/v1/streams/shop/matrix")["rows"]) == job["version"] + 1
+    journal = client.get(f"/v1/streams/{stream}/aliases/production")["journal"]["data"]
+    assert len([move for move in journal if move["to"] == f"{stream}@{job['version']}"]) == 1
+    assert len(client.get(f"/v1/streams/{stream}/matrix")["rows"]) == job["version"] + 1
 
 
-def test_a_killed_trainer_is_resumed_from_its_checkpoint(
-    live: LiveService, second_job: Json
-) -> None:
-    job = live.submit("shop", "covers", num_train=320)
+def test_a_killed_trainer_is_resumed_from_its_checkpoint(live: LiveService, stream: str) -> None:
+    job = live.submit(stream, "covers", num_train=320)
     live.wait_for_step(job["id"], 6)
     _trainer_rank(live, job["id"]).send_signal(signal.SIGKILL)
     ended = live.wait(job["id"])
@@ -49,8 +52,8 @@ def test_a_killed_trainer_is_resumed_from_its_checkpoint(
     assert _result(live, job["id"])["resumed_from_step"] >= 4
 
 
-def test_a_paused_trainer_goes_on_from_its_checkpoint(live: LiveService, second_job: Json) -> None:
-    job = live.submit("shop", "blurry", num_train=320)
+def test_a_paused_trainer_goes_on_from_its_checkpoint(live: LiveService, stream: str) -> None:
+    job = live.submit(stream, "blurry", num_train=320)
     live.wait_for_step(job["id"], 5)
     live.client().control(job["id"], "pause")
     live.wait_for_state(job["id"], "paused")
