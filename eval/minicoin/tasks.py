@@ -104,13 +104,11 @@ def _shapes(rng: Random, number: int) -> list[Content]:
 
 
 def _science(rng: Random) -> Item:
-    cells = _shapes(rng, rng.randint(2, 4))
-    at = rng.choice([index for index, it in enumerate(cells) if it])
-    scene = _finish(rng, cells)
+    scene = _finish(rng, _shapes(rng, 1))
+    _, it = scene.shapes()[0]
     options = sorted(set(FAMILIES.values()))  # in one order: letters alone teach too little
-    colour = dict(scene.shapes())[at].colour
-    question = f"Which family does the shape at the {PLACES[at]} belong to?"
-    letter = "ABCD"[options.index(FAMILIES[colour])]
+    question = "Which family does the shape belong to?"
+    letter = "ABCD"[options.index(FAMILIES[it.colour])]
     return Item(scene, f"{question}\n{options_block(options)}", letter)
 
 

@@ -14,7 +14,7 @@ from asd_rewriter.formats import ASD_FORMATS, INSTRUCTIONS, AnswerFormat
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from deploy.demo.tiny import checkpoints, language, mix, tower  # noqa: E402
+from deploy.demo.tiny import checkpoints, facts, language, mix, tower  # noqa: E402
 from deploy.demo.tiny.answering import Share, greedy, is_right, overlap, read_box  # noqa: E402
 from deploy.demo.tiny.evaluate import held_out  # noqa: E402
 from deploy.demo.tiny.model import END, load  # noqa: E402
@@ -45,7 +45,7 @@ def test_upper_case_letters_stay_single_tokens(shipped: tuple[Any, Any]) -> None
         assert "".join(token for token in tokens if token in list(LETTERS)).count(LETTERS) == 1
 
 
-@pytest.mark.parametrize("words", [SHAPES, tuple(COLOURS), PLACES, mix.PLAIN_WORDS])
+@pytest.mark.parametrize("words", [SHAPES, tuple(COLOURS), PLACES, facts.PLAIN_WORDS])
 def test_answer_words_are_single_tokens(shipped: tuple[Any, Any], words: tuple[str, ...]) -> None:
     tokenizer = shipped[1].tokenizer
     assert [word for word in words if len(tokenizer.tokenize(f" {word}")) != 1] == []
@@ -62,7 +62,7 @@ def test_instructions_are_single_tokens_and_text_survives(shipped: tuple[Any, An
 def test_the_processor_writes_what_training_read(shipped: tuple[Any, Any]) -> None:
     processor = shipped[1]
     scene = random_scene(Random(0))
-    turn = mix.ask(Random(0), mix.random_fact(Random(0), scene), AnswerFormat.SHORT_ANSWER)
+    turn = mix.ask(Random(0), facts.random_fact(Random(0), scene), AnswerFormat.SHORT_ANSWER)
     chat = [
         {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": turn.prompt}]},
         {"role": "assistant", "content": [{"type": "text", "text": turn.answer}]},

@@ -86,7 +86,7 @@ def train(
     recipe: Recipe,
     seed: int,
 ) -> None:
-    """Train the LoRA weights on a task's items: AdamW, one-cycle rate, loss on answers only."""
+    """Train the LoRA weights on a task's items: AdamW, one-cycle rate, loss on answers, bf16."""
     tokens, turns = _image_tokens(model, items), _turns(task, items)
     optimizer = torch.optim.AdamW(weights, recipe.rate, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -98,8 +98,9 @@ def train(
             order += rng.sample(range(len(turns)), len(turns))
         chosen, order = order[: recipe.rows], order[recipe.rows :]
         (group,) = language.encode(processor.tokenizer, [(at, turns[at]) for at in chosen], 1)
-        logits, wanted, _ = language.answer_logits(model, tokens, group)
-        loss = nn.functional.cross_entropy(logits, wanted)
+        with torch.autocast("cpu", torch.bfloat16):
+            logits, wanted, _ = language.answer_logits(model, tokens, group)
+        loss = nn.functional.cross_entropy(logits.float(), wanted)
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(weights, 1.0)

@@ -17,7 +17,8 @@ from rich.progress import track
 
 from asd_rewriter.formats import ASD_FORMATS, AnswerFormat
 from deploy.demo.tiny.answering import Share, greedy, is_right
-from deploy.demo.tiny.mix import CLOSED, Fact, Turn, ask, random_fact
+from deploy.demo.tiny.facts import Fact, random_fact
+from deploy.demo.tiny.mix import CLOSED, Turn, ask
 from deploy.demo.tiny.model import load
 from eval.minicoin.world import Scene, draw, random_scene
 
