@@ -109,7 +109,8 @@ class LocalBlobStore:
     """Blobs as read-only files under `root`; safe for many threads and processes.
 
     A blob is written and synced under `root/.incoming/`, read back, and only then renamed to its
-    final name, so a file at `root/ab/abcdef…` is complete. `clock` gives POSIX seconds.
+    final name, so a file at `root/ab/abcdef…` is complete. Putting a blob that is there reads it,
+    and replaces it when it was damaged since. `clock` gives POSIX seconds.
     """
 
     def __init__(
@@ -118,6 +119,7 @@ class LocalBlobStore:
         self.root = root
         self._disk = disk or Disk()
         self._clock = clock
+        self._synced_folders: set[str] = set()
         self._disk.make_folder(root / _INCOMING)
 
     def put_file(self, path: Path, expected: str | None = None) -> str:
@@ -223,8 +225,10 @@ class LocalBlobStore:
     def _keep_existing(self, digest: str, size: int) -> bool:
         with self._lock(fcntl.LOCK_SH):
             path = self._file(digest)
-            # Another size means damage: the put then replaces the file.
-            if not path.is_file() or path.stat().st_size != size:
+            if not path.is_file():
+                return False
+            # A damaged file does not count: the put then replaces it.
+            if path.stat().st_size != size or hash_file(path) != digest:
                 return False
             self._disk.touch(path, self._clock())
         return True
@@ -236,6 +240,9 @@ class LocalBlobStore:
             self._disk.touch(temporary, self._clock())
             self._disk.rename(temporary, final)
         self._disk.sync_folder(final.parent)
+        if final.parent.name not in self._synced_folders:
+            self._disk.sync_folder(self.root)  # the folder itself may be new
+            self._synced_folders.add(final.parent.name)
 
     @contextmanager
     def _lock(self, kind: int) -> Iterator[None]:

@@ -45,8 +45,10 @@ class Disk:
         os.link(source, target)
 
     def copy(self, source: Path, target: Path) -> None:
-        """Copy a file's bytes."""
+        """Copy a file's bytes, through to the device."""
         shutil.copyfile(source, target)
+        with target.open("rb") as file:
+            os.fsync(file.fileno())
 
     def touch(self, path: Path, when: float) -> None:
         """Set a file's time, in POSIX seconds."""

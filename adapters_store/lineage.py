@@ -69,11 +69,6 @@ def lineage_of(store: VersionSource, version: VersionManifest) -> Lineage:
     return Lineage(tuple(reversed(path)))
 
 
-def rank_sum(versions: Sequence[VersionManifest]) -> int:
-    """Return the rank an engine needs for the last of `versions`, a whole lineage; 0 for none."""
-    return Lineage(tuple(versions)).rank if versions else 0
-
-
 def _check(versions: Sequence[VersionManifest]) -> None:
     if not versions:
         msg = "a lineage needs at least one version: the base itself has none"

@@ -5,6 +5,9 @@ Stream and number are part of it, so a digest names exactly one version, even wh
 hold equal weights; the time is not, so publishing the same version again after a crash gives the
 same digest. `parent` is a digest too: a version's digest thereby fixes its whole lineage.
 
+A field that a later release adds needs a default, and is left out of the JSON while it has it: the
+digests of versions stored before stay what they were.
+
 Canonical JSON: UTF-8, keys sorted, no spaces, no NaN or infinity, floats as Python's shortest
 form that reads back equal.
 """
@@ -14,9 +17,18 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """SHA-256 in lower-case hex."""
@@ -49,33 +61,59 @@ Settings = Annotated[dict[str, JsonValue], AfterValidator(_sayable)]
 """Free-form settings: anything JSON can say."""
 
 
+def digest_of(content: dict[str, Any]) -> str:
+    """Return the digest of a version whose manifest is `content`, as JSON values."""
+    named = {name: value for name, value in content.items() if name != "created_at"}
+    return hashlib.sha256(canonical_json(named)).hexdigest()
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class BaseRef(_Frozen):
+class _Stored(_Frozen):
+    """Part of a manifest. `always_written` names the first release's fields with a default."""
+
+    always_written: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _without_later_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in dump(self).items() if not self._is_unused(name)}
+
+    def _is_unused(self, name: str) -> bool:
+        field = type(self).model_fields[name]
+        if field.is_required() or name in self.always_written:
+            return False
+        return bool(getattr(self, name) == field.get_default(call_default_factory=True))
+
+
+class BaseRef(_Stored):
     """The base model: a hub id or folder, its revision if any, the digest of its files."""
+
+    always_written = frozenset({"revision"})
 
     source: str = Field(min_length=1)
     revision: str | None = None
     digest: Digest
 
 
-class DataRef(_Frozen):
+class DataRef(_Stored):
     """The data a version was made from: digests of train corpus and evaluation items."""
+
+    always_written = frozenset({"evaluation"})
 
     train: Digest
     evaluation: Digest | None = None
 
 
-class FileRef(_Frozen):
+class FileRef(_Stored):
     """A stored file: its blob's digest and its length in bytes."""
 
     sha256: Digest
     size: int = Field(ge=0)
 
 
-class DeltaRef(_Frozen):
+class DeltaRef(_Stored):
     """What the task changed. `rank` is the largest LoRA rank of any module; 0: no LoRA."""
 
     kind: DeltaKind
@@ -104,8 +142,10 @@ class VersionFields(_Frozen):
     code_version: str = Field(min_length=1, max_length=200)
 
 
-class VersionManifest(_Frozen):
+class VersionManifest(_Stored):
     """An immutable version; see the module's text for what its digest covers."""
+
+    always_written = frozenset({"schema_version", "state", "created_at"})
 
     schema_version: Literal[1] = 1
     stream: Name
@@ -127,8 +167,7 @@ class VersionManifest(_Frozen):
     @property
     def digest(self) -> str:
         """The version's name among all versions, 64 hex digits."""
-        content = self.model_dump(mode="json", exclude={"created_at"})
-        return hashlib.sha256(canonical_json(content)).hexdigest()
+        return digest_of(self.model_dump(mode="json"))
 
     @property
     def name(self) -> str:

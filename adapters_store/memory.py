@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shutil
 import tempfile
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -20,7 +22,7 @@ class InMemoryBlobStore:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._blobs: dict[str, tuple[bytes, float]] = {}
-        self._files = tempfile.TemporaryDirectory(prefix="blobs-")
+        self._files: Path | None = None
 
     def put_file(self, path: Path, expected: str | None = None) -> str:
         """Store a regular file; see `BlobStore.put_file`."""
@@ -53,7 +55,7 @@ class InMemoryBlobStore:
 
     def path(self, digest: str) -> Path:
         """Return a temporary file holding the blob, to be read only."""
-        path = Path(self._files.name) / digest
+        path = self._folder() / digest
         path.write_bytes(self._get(digest)[0])
         return path
 
@@ -85,6 +87,12 @@ class InMemoryBlobStore:
     def digests(self) -> Iterator[str]:
         """Yield every blob's digest, in no order."""
         return iter(tuple(self._blobs))
+
+    def _folder(self) -> Path:
+        if self._files is None:
+            self._files = Path(tempfile.mkdtemp(prefix="blobs-"))
+            weakref.finalize(self, shutil.rmtree, self._files, ignore_errors=True)
+        return self._files
 
     def _get(self, digest: str) -> tuple[bytes, float]:
         if not self.exists(digest):

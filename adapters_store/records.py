@@ -7,12 +7,13 @@ import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from adapters_store.disk import Disk
 from adapters_store.errors import CorruptContent, StoreError, VersionNotFound
-from adapters_store.manifest import VersionManifest, canonical_json
+from adapters_store.manifest import VersionManifest, canonical_json, digest_of
 from adapters_store.safetensors_check import check_json
 
 _STREAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -90,20 +91,46 @@ class ManifestFiles:
 
 
 def _encode(manifest: VersionManifest) -> bytes:
-    content = manifest.model_dump(mode="json")
+    return _signed(manifest.model_dump(mode="json"))
+
+
+def _signed(content: dict[str, Any]) -> bytes:
     checksum = hashlib.sha256(canonical_json(content)).hexdigest()
-    return canonical_json({"checksum": checksum, "digest": manifest.digest, "manifest": content})
+    return canonical_json({"checksum": checksum, "digest": digest_of(content), "manifest": content})
 
 
 def _decode(path: Path) -> VersionManifest:
+    content = _content(path)
     try:
-        manifest = VersionManifest.model_validate(check_json(path)["manifest"])
-    except (StoreError, ValidationError, KeyError, TypeError) as error:
-        raise _damaged(path) from error
-    # Byte for byte what would be written: no change survives this, not even one of spacing.
-    if _encode(manifest) != path.read_bytes():
-        raise _damaged(path)
+        manifest = VersionManifest.model_validate(content)
+    except ValidationError as error:
+        raise _unknown(path, content) from error
+    if manifest.digest != digest_of(content):
+        raise _unknown(path, content)
     return manifest
+
+
+def _content(path: Path) -> dict[str, Any]:
+    """Return the manifest as it was stored, whatever today's release would write."""
+    try:
+        content = check_json(path)["manifest"]
+        # Byte for byte what was written: no change survives this, not even one of spacing.
+        intact = isinstance(content, dict) and _signed(content) == path.read_bytes()
+    except (StoreError, KeyError, TypeError, ValueError) as error:
+        raise _damaged(path) from error
+    if not intact:
+        raise _damaged(path)
+    found: dict[str, Any] = content
+    return found
+
+
+def _unknown(path: Path, content: dict[str, Any]) -> CorruptContent:
+    where = f"{path.parent.name}@{path.stem}"
+    schema = str(content.get("schema_version"))[:20]
+    return CorruptContent(
+        f"the manifest of {where} (schema {schema}) is whole, but this release cannot read it: "
+        "use the release that wrote it, or a later one"
+    )
 
 
 def _damaged(path: Path) -> CorruptContent:

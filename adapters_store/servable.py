@@ -1,4 +1,8 @@
-"""What an engine loads: a lineage composed into one LoRA, in a folder named by its digest.
+"""What an engine loads: a lineage composed, in a folder named by its digest.
+
+Three forms: one LoRA (`compose_servable`), a model folder with everything merged into the base
+(`compose_merged`), or, where neither is possible, the deltas side by side for a worker that can
+read them (`compose_offline`).
 
 A servable's digest is the SHA-256 of its record, the canonical JSON in `servable.json`: the base,
 the version, the digests of the versions composed, and the SHA-256 of every file. Hence equal
@@ -12,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +24,16 @@ from typing import Any
 from adapters_store.backends import check_digest, hash_file
 from adapters_store.compose import compose_folders, write_composition
 from adapters_store.disk import Disk
-from adapters_store.errors import BlobNotFound, CorruptContent, NotComposable, RankLimitExceeded
+from adapters_store.errors import (
+    BlobNotFound,
+    CorruptContent,
+    NotComposable,
+    RankLimitExceeded,
+    UnsafeFile,
+)
 from adapters_store.lineage import Lineage
 from adapters_store.manifest import VersionManifest, canonical_json
+from adapters_store.merge import merge_folders
 from adapters_store.peft_folder import CONFIG_FILE, WEIGHTS_FILE
 from adapters_store.safetensors_check import check_json
 from adapters_store.store import VersionStore
@@ -33,7 +45,7 @@ RECORD_FILE = "servable.json"
 
 @dataclass(frozen=True)
 class Servable:
-    """A composed adapter: its name in the engine, its folder, its rank."""
+    """A composed lineage: its name in the engine, its folder, its rank (0: no LoRA)."""
 
     digest: str
     path: Path
@@ -75,6 +87,62 @@ def compose_servable(
     """
     _check_chain(chain, rank_limit)
     disk = disk or Disk()
+
+    def write(folders: list[Path], ready: Path) -> tuple[str, ...]:
+        write_composition(compose_folders(folders), ready, disk)
+        return CONFIG_FILE, WEIGHTS_FILE
+
+    return _build(chain, store, servable_root, disk, write, {"rank": chain.rank})
+
+
+def compose_merged(
+    chain: Lineage,
+    store: VersionStore,
+    servable_root: Path,
+    base_folder: Path,
+    disk: Disk | None = None,
+) -> Servable:
+    """Merge a lineage's effective deltas into a copy of its base, kept as by `compose_servable`.
+
+    `base_folder` holds the base's files. Raises `NotComposable` for deltas that do not fit it or
+    are neither LoRAs nor weights, and `CorruptContent` when stored bytes changed.
+    """
+    disk = disk or Disk()
+
+    def write(folders: list[Path], ready: Path) -> tuple[str, ...]:
+        return merge_folders(base_folder, folders, ready, disk)
+
+    return _build(chain, store, servable_root, disk, write, {"rank": 0, "form": "merged"})
+
+
+def compose_offline(
+    chain: Lineage, store: VersionStore, servable_root: Path, disk: Disk | None = None
+) -> Servable:
+    """Lay a lineage's effective deltas side by side, `delta-0000` the oldest, kept likewise.
+
+    No engine loads this; a worker that knows the deltas' formats applies them to the base.
+    Raises `CorruptContent` when stored bytes changed.
+    """
+    disk = disk or Disk()
+
+    def write(folders: list[Path], ready: Path) -> tuple[str, ...]:
+        for index, folder in enumerate(folders):
+            disk.rename(folder, ready / f"delta-{index:04d}")
+        files = (path for path in ready.rglob("*") if path.is_file())
+        return tuple(sorted(path.relative_to(ready).as_posix() for path in files))
+
+    return _build(chain, store, servable_root, disk, write, {"rank": 0, "form": "offline"})
+
+
+def _build(
+    chain: Lineage,
+    store: VersionStore,
+    servable_root: Path,
+    disk: Disk,
+    write: Callable[[list[Path], Path], tuple[str, ...]],
+    facts: dict[str, Any],
+) -> Servable:
+    """Have `write(deltas, folder)` fill a folder, name it by its digest, and keep it."""
     building = servable_root / f".building-{uuid.uuid4().hex}"
     try:
         ready = building / "ready"
@@ -83,10 +151,9 @@ def compose_servable(
             store.materialise_delta(version, building / f"{index:04d}-{version.task}")
             for index, version in enumerate(chain.effective)
         ]
-        composition = compose_folders(folders)
-        write_composition(composition, ready, disk)
-        digest = _write_record(chain, ready, disk)
-        return _keep(ready, Servable(digest, servable_root / digest, composition.rank), disk)
+        names = write(folders, ready)
+        digest = _write_record(chain, ready, names, facts, disk)
+        return _keep(ready, Servable(digest, servable_root / digest, facts["rank"]), disk)
     finally:
         disk.remove_folder(building)
 
@@ -110,6 +177,20 @@ def verify_servable(servable_root: Path, digest: str) -> Servable:
     return Servable(digest, path, int(content["rank"]))
 
 
+def servables_of(servable_root: Path, version_digest: str) -> tuple[str, ...]:
+    """Return the digests of the servables composed for a version; none when there is no root."""
+    records = sorted(servable_root.glob(f"*/{RECORD_FILE}"))
+    return tuple(it.parent.name for it in records if _version_of(it) == version_digest)
+
+
+def discard_servable(servable_root: Path, digest: str, disk: Disk | None = None) -> None:
+    """Delete a servable; what a kill leaves of it no longer counts as one."""
+    disk = disk or Disk()
+    doomed = servable_root / f".building-{uuid.uuid4().hex}"
+    disk.rename(servable_root / check_digest(digest), doomed)
+    disk.remove_folder(doomed)
+
+
 def clear_unfinished(
     servable_root: Path, older_than_seconds: float = 86_400, disk: Disk | None = None
 ) -> int:
@@ -119,6 +200,15 @@ def clear_unfinished(
     for path in stale:
         (disk or Disk()).remove_folder(path)
     return len(stale)
+
+
+def _version_of(record: Path) -> str | None:
+    """Return the digest of a servable's version; None for a damaged record, which names none."""
+    try:
+        content = check_json(record)
+    except (UnsafeFile, OSError):
+        return None
+    return content.get("version") if isinstance(content, dict) else None
 
 
 def _check_chain(chain: Lineage, rank_limit: int) -> None:
@@ -147,15 +237,17 @@ def _over(rank: int, chain_rank: int, limit: int, how: str) -> RankLimitExceeded
     )
 
 
-def _write_record(chain: Lineage, folder: Path, disk: Disk) -> str:
+def _write_record(
+    chain: Lineage, folder: Path, names: tuple[str, ...], facts: dict[str, Any], disk: Disk
+) -> str:
     record = canonical_json(
         {
             "schema_version": 1,
             "base": chain.head.base.model_dump(mode="json"),
             "version": chain.head.digest,
             "composed": [_input(version) for version in chain.effective],
-            "rank": chain.rank,
-            "files": {name: hash_file(folder / name) for name in (CONFIG_FILE, WEIGHTS_FILE)},
+            "files": {name: hash_file(folder / name) for name in names},
+            **facts,
         }
     )
     with (folder / RECORD_FILE).open("xb") as file:

@@ -8,9 +8,10 @@ manifest. A version is never changed, and deleted only by `withdraw`, before any
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from adapters_store.attempt import read_attempt
 from adapters_store.backends import BlobStore, hash_file
@@ -25,6 +26,8 @@ from adapters_store.errors import (
 from adapters_store.lineage import lineage_of
 from adapters_store.manifest import FileRef, VersionFields, VersionManifest
 from adapters_store.records import ManifestFiles
+
+_PAGE_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,8 @@ class VersionStore:
         """Lay the delta out as a folder at `dest` (for `add` a PEFT folder) and return `dest`.
 
         The files are verified, and may be hard links to blobs: read only. An equal folder already
-        there is kept; raises `DestinationTaken` for another one.
+        there is kept, and one that a power cut left cut short is made anew; raises
+        `DestinationTaken` for any other.
         """
         return self._materialise(manifest.delta.files, dest)
 
@@ -164,22 +168,56 @@ class VersionStore:
         return stored
 
     def _materialise(self, files: Mapping[str, FileRef], dest: Path) -> Path:
-        if dest.exists():
-            return _check_same(files, dest)
+        if _holds(files, dest):
+            return dest
+        if dest.exists() and not self._is_remnant(files, dest):
+            raise _taken(dest)
         building = dest.parent / f".{dest.name}.{uuid.uuid4().hex}"
         try:
-            self._disk.make_folder(building)
-            for relative, ref in files.items():
-                self._place(ref.sha256, building / relative)
+            self._build(files, building)
+            # Looked at again: another thread may have made it whole meanwhile.
+            if self._is_remnant(files, dest):
+                self._disk.remove_folder(dest)
             self._disk.rename(building, dest)
         except OSError:
             # Another thread may have finished the same folder first.
-            if dest.exists():
-                return _check_same(files, dest)
-            raise
+            if not dest.exists():
+                raise
+            if not _holds(files, dest):
+                raise _taken(dest) from None
         finally:
             self._disk.remove_folder(building)
         return dest
+
+    def _build(self, files: Mapping[str, FileRef], folder: Path) -> None:
+        self._disk.make_folder(folder)
+        for relative, ref in files.items():
+            self._place(ref.sha256, folder / relative)
+        for parent in {(folder / relative).parent for relative in files} | {folder}:
+            self._disk.sync_folder(parent)
+
+    def _is_remnant(self, files: Mapping[str, FileRef], folder: Path) -> bool:
+        """Say whether a folder holds only what is left of these files after a power cut.
+
+        Such a folder is ours. A file that differs in any other way is somebody's work.
+        """
+        if folder.is_symlink() or not folder.is_dir() or _holds(files, folder):
+            return False
+        found = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
+        return all(
+            not path.is_symlink()
+            and path.is_file()
+            and (ref := files.get(path.relative_to(folder).as_posix())) is not None
+            and self._is_cut_short(path, ref.sha256)
+            for path in found
+        )
+
+    def _is_cut_short(self, path: Path, digest: str) -> bool:
+        with path.open("rb") as copy, self.blobs.open(digest) as whole:
+            return all(
+                page == expected[: len(page)] or not page.strip(b"\0")
+                for page, expected in _pages(copy, whole)
+            )
 
     def _place(self, digest: str, target: Path) -> None:
         self.blobs.open(digest, verify=True).close()
@@ -191,13 +229,18 @@ class VersionStore:
             self._disk.copy(self.blobs.path(digest), target)
 
 
-def _check_same(files: Mapping[str, FileRef], folder: Path) -> Path:
-    found = {
-        path.relative_to(folder).as_posix(): hash_file(path)
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
-    if found != {relative: ref.sha256 for relative, ref in files.items()}:
-        msg = f"the folder {folder.name!r} exists with another content: choose a new folder"
-        raise DestinationTaken(msg)
-    return folder
+def _pages(copy: BinaryIO, whole: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
+    """Yield a file's pages with those of another; what the device never got reads as zeros."""
+    while page := copy.read(_PAGE_BYTES):
+        yield page, whole.read(_PAGE_BYTES)
+
+
+def _holds(files: Mapping[str, FileRef], folder: Path) -> bool:
+    found = (path for path in folder.rglob("*") if path.is_file())
+    digests = {path.relative_to(folder).as_posix(): hash_file(path) for path in found}
+    return digests == {relative: ref.sha256 for relative, ref in files.items()}
+
+
+def _taken(folder: Path) -> DestinationTaken:
+    msg = f"the folder {folder.name!r} exists with another content: choose a new folder"
+    return DestinationTaken(msg)

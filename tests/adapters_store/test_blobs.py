@@ -110,9 +110,31 @@ def test_a_local_blob_lies_where_the_trainer_looks(local: LocalBlobStore) -> Non
 
 def test_a_local_blob_and_its_name_are_synced(local: LocalBlobStore, synced: list[int]) -> None:
     local.put_bytes(DATA)
-    assert len(synced) == 2
+    assert len(synced) == 3
     local.put_bytes(DATA)
-    assert len(synced) == 2
+    assert len(synced) == 3
+
+
+class SeeingDisk(Disk):
+    """Notes which folders were synced."""
+
+    def __init__(self) -> None:
+        self.folders: list[Path] = []
+
+    def sync_folder(self, path: Path) -> None:
+        """Note it."""
+        self.folders.append(path)
+
+
+def test_the_folder_of_a_first_blob_is_synced_into_the_root(tmp_path: Path) -> None:
+    for _ in range(2):  # the folder may be there and unsynced: an earlier process was killed
+        disk = SeeingDisk()
+        local = LocalBlobStore(tmp_path, disk)
+        local.put_bytes(DATA)
+        local.delete(DIGEST)
+        local.put_bytes(DATA)
+        assert disk.folders == [tmp_path / DIGEST[:2], tmp_path, tmp_path / DIGEST[:2]]
+        local.delete(DIGEST)
 
 
 def test_a_changed_blob_is_noticed_on_request(local: LocalBlobStore) -> None:
@@ -129,6 +151,18 @@ def test_a_truncated_blob_is_replaced_by_the_next_put(local: LocalBlobStore) -> 
     local.path(DIGEST).write_bytes(DATA[:5])
     local.put_bytes(DATA)
     assert local.path(DIGEST).read_bytes() == DATA
+
+
+@pytest.mark.parametrize("way", range(3))
+def test_a_flipped_bit_is_mended_by_the_next_put(
+    local: LocalBlobStore, tmp_path: Path, way: int
+) -> None:
+    local.put_bytes(DATA)
+    local.path(DIGEST).chmod(0o644)
+    local.path(DIGEST).write_bytes(b"x" + DATA[1:])
+    for _ in zip(range(way + 1), _puts(local, tmp_path), strict=False):
+        pass
+    local.open(DIGEST, verify=True).close()
 
 
 class LyingDisk(Disk):

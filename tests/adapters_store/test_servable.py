@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
+from adapters_store.disk import Disk
 from adapters_store.errors import (
     BlobNotFound,
     CorruptContent,
@@ -24,6 +25,8 @@ from adapters_store.servable import (
     check_rank,
     clear_unfinished,
     compose_servable,
+    discard_servable,
+    servables_of,
     verify_servable,
 )
 from adapters_store.store import VersionStore
@@ -82,6 +85,35 @@ def test_no_two_versions_share_a_name(store: VersionStore, tmp_path: Path) -> No
         manifest = store.publish(attempt, fields(number))
         digests.add(compose_servable(Lineage((manifest,)), store, tmp_path / "s", 128).digest)
     assert len(digests) == 2
+
+
+def test_a_damaged_record_hides_no_other_servable(store: VersionStore, tmp_path: Path) -> None:
+    root = tmp_path / "servable"
+    chain = publish_chain(store, tmp_path, [{}])
+    servable = compose_servable(chain, store, root, 128)
+    for name, text in (("bad", "{"), ("list", "[]")):
+        (root / name).mkdir()
+        (root / name / "servable.json").write_text(text)
+
+    assert servables_of(root, chain.head.digest) == (servable.digest,)
+
+
+def test_what_a_kill_leaves_of_a_discarded_servable_is_cleared(
+    store: VersionStore, tmp_path: Path
+) -> None:
+    class Killed(Disk):
+        def remove_folder(self, path: Path) -> None:
+            raise KeyboardInterrupt
+
+    root = tmp_path / "servable"
+    servable = compose_servable(publish_chain(store, tmp_path, [{}]), store, root, 128)
+
+    with pytest.raises(KeyboardInterrupt):
+        discard_servable(root, servable.digest, Killed())
+
+    assert not servable.path.exists()
+    assert clear_unfinished(root, older_than_seconds=-1) == 1
+    assert list(root.iterdir()) == []
 
 
 def test_a_changed_servable_is_noticed(store: VersionStore, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from adapters_store.backends import LocalBlobStore
+from adapters_store.disk import Disk
 from adapters_store.errors import (
     BlobNotFound,
     CorruptContent,
@@ -25,7 +28,9 @@ from adapters_store.errors import (
     VersionConflict,
     VersionNotFound,
 )
+from adapters_store.manifest import FileRef, VersionManifest
 from adapters_store.memory import InMemoryBlobStore
+from adapters_store.records import _signed
 from adapters_store.store import VersionStore
 from tests.adapters_store.factories import (
     BASE,
@@ -70,6 +75,105 @@ def test_blobs_on_another_file_system_are_copied(tmp_path: Path) -> None:
     manifest = store.publish(write_attempt(tmp_path / "attempt", state=False), fields())
     assert len(list(store.materialise_delta(manifest, tmp_path / "delta").iterdir())) == 2
     assert store.materialise_state(manifest, tmp_path / "state") is None
+
+
+class NoLinks(Disk):
+    """Blobs lie on another file system."""
+
+    def link_new(self, source: Path, target: Path) -> None:
+        """Refuse a second name outside the manifests' folder."""
+        if target.suffix == ".safetensors" or target.parent.name != "demo":
+            raise OSError(18, "cross-device link")
+        super().link_new(source, target)
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> tuple[VersionStore, VersionManifest, Path]:
+    blobs = LocalBlobStore(tmp_path / "blobs")
+    store = VersionStore(tmp_path / "versions", blobs, NoLinks())
+    manifest = store.publish(write_attempt(tmp_path / "attempt"), fields())
+    return store, manifest, store.materialise_delta(manifest, tmp_path / "delta")
+
+
+def test_copies_and_their_names_are_synced_before_the_folder_shows(
+    store: VersionStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = store.publish(write_attempt(tmp_path / "attempt"), fields())
+    synced: list[Path] = []
+    monkeypatch.setattr(
+        "os.fsync", lambda fd: synced.append(Path(f"/proc/self/fd/{fd}").readlink())
+    )
+    store._disk = NoLinks()
+    store.materialise_delta(manifest, tmp_path / "delta")
+    assert {path.name for path in synced} >= set(manifest.delta.files)
+    assert any(path.name.startswith(".delta.") for path in synced)
+
+
+CUTS: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda data: b"",
+    "short": lambda data: data[: len(data) // 2],
+    "zeros": lambda data: bytes(len(data)),
+    "short zeros": lambda data: bytes(7),
+}
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_a_copy_cut_short_by_a_power_cut_is_made_anew(
+    copied: tuple[VersionStore, VersionManifest, Path], cut: str
+) -> None:
+    store, manifest, delta = copied
+    weights = delta / "adapter_model.safetensors"
+    good = weights.read_bytes()
+    weights.write_bytes(CUTS[cut](good))
+    (delta / "adapter_config.json").unlink()
+    assert store.materialise_delta(manifest, delta) == delta
+    assert weights.read_bytes() == good
+    assert len(list(delta.iterdir())) == 2
+    assert not list(delta.parent.glob(".delta*"))
+
+
+def _more(folder: Path) -> None:
+    (folder / "notes.txt").write_text("mine")
+
+
+def _hidden_link(folder: Path) -> None:
+    (folder / "adapter_config.json").unlink()
+    (folder / "adapter_config.json").symlink_to("/dev/null")
+
+
+def _longer(folder: Path) -> None:
+    with (folder / "adapter_config.json").open("a") as file:
+        file.write("more")
+
+
+def _other(folder: Path) -> None:
+    _flip(folder / "adapter_model.safetensors", -1)
+
+
+def _no_folder(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.write_bytes(b"")
+
+
+@pytest.mark.parametrize("change", [_more, _hidden_link, _longer, _other, _no_folder])
+def test_a_strangers_folder_is_never_deleted(
+    copied: tuple[VersionStore, VersionManifest, Path], change: Callable[[Path], None]
+) -> None:
+    store, manifest, delta = copied
+    (delta / "adapter_model.safetensors").chmod(0o644)
+    change(delta)
+    before = [(path, path.is_dir() or path.read_bytes()) for path in delta.parent.rglob("*")]
+    with pytest.raises(DestinationTaken):
+        store.materialise_delta(manifest, delta)
+    assert [(p, p.is_dir() or p.read_bytes()) for p in delta.parent.rglob("*")] == before
+
+
+def test_another_versions_folder_is_never_deleted(store: VersionStore, tmp_path: Path) -> None:
+    first, second = publish_chain(store, tmp_path, [{}, {}]).versions
+    delta = store.materialise_delta(first, tmp_path / "delta")
+    with pytest.raises(DestinationTaken):
+        store.materialise_delta(second, delta)
+    assert store.materialise_delta(first, delta) == delta
 
 
 def test_publishing_again_gives_the_first_manifest(store: VersionStore, tmp_path: Path) -> None:
@@ -250,6 +354,41 @@ def test_every_flipped_byte_of_a_manifest_is_noticed(store: VersionStore, tmp_pa
             store.get("demo", 1)
         path.write_bytes(good)
     assert store.fsck() == ()
+
+
+def test_a_stored_manifest_outlives_a_new_field(
+    store: VersionStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class LaterFile(FileRef):
+        compression: str | None = None
+
+    class Later(VersionManifest):
+        canary: LaterFile
+        note: str = "none"
+
+    stored = store.publish(write_attempt(tmp_path / "attempt"), fields())
+    monkeypatch.setattr("adapters_store.records.VersionManifest", Later)
+    found = store.get("demo", 1)
+    assert isinstance(found, Later)
+    assert (found.note, found.canary.compression) == ("none", None)
+    assert found.digest == stored.digest
+    assert store.fsck() == ()
+    assert found.model_copy(update={"note": "new"}).digest != stored.digest
+    child = found.model_copy(update={"number": 2, "parent": found.digest, "note": "new"})
+    assert store._records.create(child)
+    assert store.get("demo", 2) == child
+
+
+@pytest.mark.parametrize("change", [{"schema_version": 2}, {"later": 1}, {"seed": 0.0}])
+def test_a_later_releases_manifest_is_not_called_damaged(
+    store: VersionStore, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    store.publish(write_attempt(tmp_path / "attempt"), fields())
+    path = tmp_path / "versions" / "demo" / "1.json"
+    content = json.loads(path.read_bytes())["manifest"] | change
+    path.write_bytes(_signed(content))
+    with pytest.raises(CorruptContent, match=r"demo@1 .* whole, but this release cannot read it"):
+        store.get("demo", 1)
 
 
 def test_a_manifest_under_another_name_is_noticed(store: VersionStore, tmp_path: Path) -> None:
