@@ -9,10 +9,12 @@ from asd_rewriter.formats import OPTION_LETTERS
 
 Box = tuple[float, float, float, float]
 
-_NUMBER = r"\s*([+-]?(?:\d+\.?\d*|\.\d+))\s*"
-_BOX = re.compile(rf"\s*\[?{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}\]?\s*")
-_OPTION_LINE = re.compile(r"^[ \t]*(?:\(([A-H])\)|([A-H])[.):])[ \t]+(\S.*?)[ \t]*$", re.M)
-_OPTION_INLINE = re.compile(r"\(([A-H])\)\s*(.*?)\s*(?=\([A-H]\)|\n|\Z)", re.S)
+# Time must stay linear in the text, which anyone may send: nothing here can match one stretch of
+# characters in two ways. Spaces around options are stripped afterwards.
+_NUMBER = r"\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+))\s*"
+_BOX = re.compile(rf"\[?{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}\]?")
+_OPTION_LINE = re.compile(r"^[ \t]*(?:\(([A-H])\)|([A-H])[.):])[ \t]+(\S.*)", re.M)
+_OPTION_INLINE = re.compile(r"\(([A-H])\)\s*([^\n]*?)(?=\([A-H]\)|\n|\Z)")
 _LETTER = re.compile(r"\s*\(?([A-Ha-h])[.)]?\s*")
 _ARTICLE = re.compile(r"\A(?:an?|the)\s+")
 _EDGES = " \t\r\n.,;:!?\"'`()[]{}"
@@ -55,7 +57,7 @@ def parse_letter(answer: str) -> str | None:
 
 def parse_box(text: str) -> Box | None:
     """Return the four numbers of `[x1, y1, x2, y2]` (brackets optional), or None."""
-    found = _BOX.fullmatch(text)
+    found = _BOX.fullmatch(text.strip())
     if not found:
         return None
     x1, y1, x2, y2 = (float(number) for number in found.groups())

@@ -13,7 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from asd_rewriter.archive_base import Archive, ArchiveLimits
-from asd_rewriter.archive_tar import open_tar, open_tar_gz
+from asd_rewriter.archive_tar import is_end_of_tar, open_tar, open_tar_gz
 from asd_rewriter.archive_zip import open_zip
 from asd_rewriter.cards import TaskCard
 from asd_rewriter.errors import MemberNotFound, NotAnArchive
@@ -36,7 +36,7 @@ def open_archive(
         return open_zip(path, limits)
     if head.startswith(b"\x1f\x8b"):
         return open_tar_gz(path, limits, scratch or path.parent)
-    if head[257:262] == b"ustar":
+    if head[257:262] == b"ustar" or is_end_of_tar(head):
         return open_tar(path, limits)
     raise NotAnArchive(
         f"The upload starts with {head[:4].hex() or 'nothing'}: it is not a zip, tar or tar.gz "

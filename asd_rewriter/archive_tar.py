@@ -60,12 +60,23 @@ def open_tar_gz(path: Path, limits: ArchiveLimits, scratch: Path) -> Archive:
     try:
         _decompress(path, unpacked, limits)
         unpacked.seek(0)
-        if unpacked.read(BLOCK)[257:262] != b"ustar":
-            raise NotAnArchive("The gzip file holds no tar archive. Send a zip, tar or tar.gz.")
+        _check_is_tar(unpacked.read(BLOCK))
     except BaseException:
         unpacked.close()
         raise
     return _indexed("tar.gz", unpacked, limits, path.stat().st_size)
+
+
+def is_end_of_tar(block: bytes) -> bool:
+    """Return whether a tar that begins with this block has no members."""
+    return block == bytes(BLOCK)
+
+
+def _check_is_tar(head: bytes) -> None:
+    if not head:
+        raise NotAnArchive("The gzip file is empty. Send the split files and images as tar.gz.")
+    if head[257:262] != b"ustar" and not is_end_of_tar(head):
+        raise NotAnArchive("The gzip file holds no tar archive. Send a zip, tar or tar.gz.")
 
 
 def _indexed(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from asd_rewriter.formats import AnswerFormat
 
@@ -39,6 +40,12 @@ class TaskCard(BaseModel):
     description: str = Field(default="", max_length=2000)
     licence: str = Field(default="unknown", max_length=200)
 
+    @field_validator("labels")
+    @classmethod
+    def _labels_differ(cls, labels: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        _check_labels(labels or ())
+        return labels
+
     @model_validator(mode="after")
     def _metric_fits_format(self) -> TaskCard:
         wanted = {"box": "iou", "multiple_choice": "option_letter"}.get(self.answer_format)
@@ -52,3 +59,18 @@ class TaskCard(BaseModel):
         if self.metric == "option_letter" and self.answer_format != AnswerFormat.MULTIPLE_CHOICE:
             raise ValueError("metric 'option_letter' needs answer_format 'multiple_choice'")
         return self
+
+
+def _check_labels(labels: Sequence[str]) -> None:
+    """Raise ValueError for a label without text, or two that differ in case or spaces only."""
+    seen: dict[str, str] = {}
+    for number, label in enumerate(labels, 1):
+        plain = label.strip().casefold()
+        if not plain:
+            raise ValueError(f"label {number} ({label[:40]!r}) has no text: remove it")
+        if plain in seen:
+            raise ValueError(
+                f"label {number} ({label[:40]!r}) is the same as {seen[plain][:40]!r} up to case "
+                "and outer spaces: keep one of them"
+            )
+        seen[plain] = label

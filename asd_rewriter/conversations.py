@@ -135,6 +135,8 @@ def kind_of(value: Any) -> str:
         return "missing"
     if value in ("", [], {}):
         return "empty"
+    if isinstance(value, str) and not value.strip():
+        return "white space only"
     return {dict: "an object", list: "a list", str: "a text", bool: "true or false"}.get(
         type(value), "a number"
     )

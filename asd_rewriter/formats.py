@@ -97,11 +97,11 @@ _TRAILING = {
 }
 _REGION = rf"{_PLEASE}(?:provide|give|output) the bounding box coordinates? of the region "
 _ENCLOSING_BOX = tuple(
-    re.compile(rf"\s*{_REGION}{rest}\s*\Z", re.I | re.S)
+    re.compile(rf"\s*{_REGION}{rest}\Z", re.I | re.S)
     for rest in (
-        r"(?:this|the) sentence describes:\s*(?P<question>.+?)",
+        r"(?:this|the) sentence describes:(?P<question>.+)",
         rf"(?:described by|that matches) the sentence\s*['\"](?P<question>.+)['\"]"
-        rf"(?:\s*in the format {_BOX_FORMAT})?\.?",
+        rf"(?:\s*in the format {_BOX_FORMAT})?\.?\s*",
     )
 )
 

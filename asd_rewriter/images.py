@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +19,7 @@ from asd_rewriter.errors import RowCheckFailed
 
 _CHILD = Path(__file__).with_name("image_child.py")
 _START_SECONDS = 30.0
+_WALL_FACTOR = 6
 _PROBE = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
     "0000000c49444154789c636060600000000400015ad4d6b80000000049454e44ae426082"
@@ -26,7 +28,11 @@ _PROBE = bytes.fromhex(
 
 @dataclass(frozen=True)
 class ImageLimits:
-    """What an image may cost: bytes as stored, pixels, seconds and bytes of memory to decode."""
+    """What an image may cost: bytes as stored, pixels, seconds and bytes of memory to decode.
+
+    The seconds are the processor's. By the clock the helper has six times as long, since the
+    machine may be busy with other work.
+    """
 
     max_bytes: int = 32 * 1024**2
     max_pixels: int = 50_000_000
@@ -52,26 +58,36 @@ class ImageVerdict:
 class ImageChecker:
     """One helper process, started at the first image and again whenever it dies.
 
-    A context manager: leaving it ends the process.
+    A context manager: leaving it ends the process. `before_image` is called before each image; what
+    it raises ends the check.
     """
 
     limits: ImageLimits = field(default_factory=ImageLimits)
     restarts: int = 0
+    before_image: Callable[[], None] = lambda: None
     _process: subprocess.Popen[bytes] | None = None
     _link: socket.socket | None = None
 
     def check(self, data: bytes) -> ImageVerdict:
-        """Return the verdict on an image's bytes. Raises RowCheckFailed if no helper starts."""
+        """Return the verdict on an image's bytes. Raises RowCheckFailed if no helper starts.
+
+        A helper that dies or is late may not be the image's fault: a second one is asked.
+        """
+        self.before_image()
         if len(data) > self.limits.max_bytes:
             return ImageVerdict("image_bytes")
+        return self._answer(data) or self._answer(data) or ImageVerdict("image_too_costly")
+
+    def _answer(self, data: bytes) -> ImageVerdict | None:
+        """Return a verdict, or None when the helper died or was late; it is ended then."""
         if self._link is None:
             self._start()
         try:
-            return self._ask(data, self.limits.seconds)
+            return self._ask(data, _WALL_FACTOR * self.limits.seconds)
         except (OSError, EOFError, ValueError):
             self._end()
             self.restarts += 1
-            return ImageVerdict("image_too_costly")
+            return None
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair()

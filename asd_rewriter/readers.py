@@ -97,6 +97,7 @@ def _array_rows(text: _Text) -> Iterator[RawRow | UnreadableRow]:
     text.move(text.at + 1)
     text.skip_space()
     if text.peek() == "]":
+        yield from _after_array(text)
         return
     while True:
         line = text.line
@@ -113,6 +114,7 @@ def _array_rows(text: _Text) -> Iterator[RawRow | UnreadableRow]:
         text.skip_space()
         mark = text.peek()
         if mark == "]":
+            yield from _after_array(text)
             return
         if mark != ",":
             seen = repr(mark) if mark else "the end of the file"
@@ -120,6 +122,14 @@ def _array_rows(text: _Text) -> Iterator[RawRow | UnreadableRow]:
             return
         text.move(text.at + 1)
         text.skip_space()
+
+
+def _after_array(text: _Text) -> Iterator[UnreadableRow]:
+    text.move(text.at + 1)
+    text.skip_space()
+    if text.peek():
+        message = "text follows the array's ']': a file holds one array, or JSON lines"
+        yield UnreadableRow(text.line, message, True)
 
 
 def _array_failure(text: _Text, error: Exception) -> UnreadableRow:

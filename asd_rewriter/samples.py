@@ -13,7 +13,8 @@ from asd_rewriter.formats import AnswerFormat
 class Turn(BaseModel):
     """One question with its answer. The question carries no format instruction.
 
-    `references` holds further accepted answers (VQA style); empty means `answer` alone.
+    `references` holds all votes of people (metric vqa_soft), or further accepted answers; empty
+    means `answer` alone.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

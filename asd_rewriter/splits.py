@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 from typing import Literal
 
 from asd_rewriter.archive_base import Archive
@@ -21,6 +22,7 @@ from asd_rewriter.samples import Sample
 
 HOLDOUT_FRACTION = 0.1
 PROGRESS_EVERY = 500
+PROGRESS_SECONDS = 1.0
 THIS_TASK = "this task"
 TRAIN_PART, EVAL_PART, KEPT_PART = "train.part", "eval.part", "kept.part"
 
@@ -35,6 +37,20 @@ class Progress:
 
 
 @dataclass
+class ProgressTeller:
+    """Hands progress on: at once when told so, else once a second, since one row may take long."""
+
+    on_progress: Callable[[Progress], None]
+    _told_at: float = field(default_factory=monotonic)
+
+    def tell(self, progress: Progress, *, at_once: bool) -> None:
+        """Report progress if it is due; raises what `on_progress` raises, to cancel."""
+        if at_once or monotonic() - self._told_at >= PROGRESS_SECONDS:
+            self._told_at = monotonic()
+            self.on_progress(progress)
+
+
+@dataclass
 class SplitChecker:
     """Checks both splits of a task; `problems` collects what is wrong with them."""
 
@@ -44,7 +60,7 @@ class SplitChecker:
     reserved: dict[str, str]
     out_dir: Path
     library: ImageLibrary
-    on_progress: Callable[[Progress], None]
+    teller: ProgressTeller
 
     def __post_init__(self) -> None:
         self.problems = Problems(self.limits.max_problems)
@@ -141,8 +157,11 @@ class SplitChecker:
 
     def _count_row(self) -> None:
         self.rows += 1
-        if self.rows % PROGRESS_EVERY == 0:
-            self.on_progress(Progress("check", self.rows))
+        self.tell(at_once=self.rows % PROGRESS_EVERY == 0)
+
+    def tell(self, *, at_once: bool = False) -> None:
+        """Report progress if it is due; raises what `on_progress` raises, to cancel."""
+        self.teller.tell(Progress("check", self.rows), at_once=at_once)
 
     def _note_unreadable(self, split: SplitName, row: UnreadableRow) -> None:
         rest = "; the rest of the file was not read" if row.fatal else ""
@@ -151,7 +170,7 @@ class SplitChecker:
             row.line,
             "not_json",
             row.message + rest,
-            "Write the split as a JSON array of objects, or one object a line.",
+            "Write the split as one JSON array of objects, or one object a line.",
         )
 
     def _note(self, split: SplitName, line: int, rule: str, message: str, fix: str) -> None:

@@ -21,6 +21,7 @@ from asd_rewriter.splits import (
     PROGRESS_EVERY,
     TRAIN_PART,
     Progress,
+    ProgressTeller,
     SplitChecker,
 )
 
@@ -59,6 +60,7 @@ def validate_task(
     report; whatever is raised (also by `on_progress`, to cancel), `out_dir` keeps nothing new.
     """
     limits = limits or RowLimits()
+    teller = ProgressTeller(on_progress or (lambda _: None))
     out_dir.mkdir(parents=True, exist_ok=True)
     try:
         with ImageChecker(limits.image) as checker:
@@ -70,13 +72,14 @@ def validate_task(
                 dict(reserved_eval or {}),
                 out_dir,
                 library,
-                on_progress or (lambda _: None),
+                teller,
             )
+            checker.before_image = task.tell
             counts = task.check(seed)
         report = task.problems.report(counts, task.warnings())
         if not report.valid:
             raise InvalidRows(_summary(card, report), report)
-        _store_images(archive, library, put_image, task.on_progress)
+        _store_images(archive, library, put_image, teller)
         return _finish(out_dir, library, report)
     finally:
         for name in (TRAIN_PART, EVAL_PART, KEPT_PART):
@@ -88,14 +91,14 @@ def _store_images(
     archive: Archive,
     library: ImageLibrary,
     put_image: Callable[[bytes], str],
-    on_progress: Callable[[Progress], None],
+    teller: ProgressTeller,
 ) -> None:
     total = len(library.members)
     for done, (digest, member) in enumerate(library.members.items(), 1):
         stored = put_image(archive.read(member))
         assert stored == digest, "put_image must return the SHA-256 of the bytes it is given"
-        if done % PROGRESS_EVERY == 0 or done == total:
-            on_progress(Progress("store", done, total))
+        due = done % PROGRESS_EVERY == 0 or done == total
+        teller.tell(Progress("store", done, total), at_once=due)
 
 
 def _finish(out_dir: Path, library: ImageLibrary, report: ValidationReport) -> ValidatedTask:
@@ -115,8 +118,9 @@ def _finish(out_dir: Path, library: ImageLibrary, report: ValidationReport) -> V
 def _summary(card: TaskCard, report: ValidationReport) -> str:
     first = next(chain(report.problems))
     more = f" and {report.num_problems - 1} more problems" if report.num_problems > 1 else ""
+    line = f" line {first.line}" if first.line else ""
     row = f" (row {first.row_id!r})" if first.row_id else ""
     return (
-        f"Task {card.name!r} has invalid rows: {first.split} line {first.line}{row}: "
+        f"Task {card.name!r} has invalid rows: {first.split}{line}{row}: "
         f"{first.message}{more}. {first.fix}"
     )

@@ -15,11 +15,12 @@ BRIEF_TAIL = (
     " It is what the picture shows when the question is read together with all of its visible"
     " parts."
 )
-DETAILED_TAIL = (
-    " To answer, look at the whole picture first, then find the part the question asks about."
+DETAILED_TAILS = (
+    " To answer, look at the whole picture first, then find the part the question asks about.",
     " The shapes, colours, words and places that are visible there support this answer,"
-    " and nothing else in the picture speaks against it when all parts are compared with care."
+    " and nothing else in the picture speaks against it when all parts are compared with care.",
 )
+"""The sentences of a detailed explanation; `retain-tiny` learns each as one token."""
 
 
 def to_brief_explanation(fact: Fact) -> Rewritten:
@@ -29,7 +30,7 @@ def to_brief_explanation(fact: Fact) -> Rewritten:
 
 def to_detailed_explanation(fact: Fact) -> Rewritten:
     """Answer in about 50 words."""
-    return _explained(fact, AnswerFormat.DETAILED_EXPLANATION, DETAILED_TAIL)
+    return _explained(fact, AnswerFormat.DETAILED_EXPLANATION, "".join(DETAILED_TAILS))
 
 
 def _explained(fact: Fact, answer_format: AnswerFormat, tail: str) -> Rewritten:

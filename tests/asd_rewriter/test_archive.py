@@ -240,6 +240,20 @@ def test_not_an_archive(tmp_path: Path, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "tgz"])
+def test_an_archive_without_files_is_called_so(pack: MakeArchive, kind: str) -> None:
+    path = pack({}, kind)
+    with pytest.raises(NotAnArchive, match="holds no files"):
+        open_archive(path)
+
+
+def test_an_empty_gzip_file_is_called_so(tmp_path: Path) -> None:
+    path = tmp_path / "upload"
+    path.write_bytes(gzip.compress(b""))
+    with pytest.raises(NotAnArchive, match="gzip file is empty"):
+        open_archive(path)
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "tgz"])
 def test_truncated_archives_are_refused(pack: MakeArchive, kind: str) -> None:
     data = pack({f"f{n}": os.urandom(700) for n in range(4)}, kind).read_bytes()
     for cut in (len(data) // 3, len(data) // 2, 1024):

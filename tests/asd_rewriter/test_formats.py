@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asd_rewriter.formats import INSTRUCTIONS, AnswerFormat, strip_instruction, with_instruction
+from tests.asd_rewriter.scaling import growth
 
 FORMATS = st.sampled_from(AnswerFormat)
 
@@ -68,3 +69,32 @@ def test_widely_used_wordings_are_stripped(text: str, question: str, answer_form
 )  # fmt: skip
 def test_questions_that_only_mention_answers_stay(text: str) -> None:
     assert strip_instruction(text) == (text, None)
+
+
+REGION = "Please provide the bounding box coordinates of the region "
+
+
+@pytest.mark.parametrize(
+    ("text", "question"),
+    [
+        (f" {REGION}this sentence describes:white dog \n", "white dog"),
+        (f"{REGION}this sentence describes:\n two\nlines", "two\nlines"),
+        (f"{REGION}this sentence describes: ", ""),
+        (f"{REGION}that matches the sentence \"a 'b'\". \n", "a 'b'"),
+    ],
+)
+def test_regions_are_questions(text: str, question: str) -> None:
+    assert strip_instruction(text) == (question, AnswerFormat.BOX)
+
+
+@pytest.mark.parametrize(
+    "start",
+    ["this sentence describes: x", "this sentence describes:", "described by the sentence",
+     "described by the sentence 'x", "described by the sentence 'x'"],
+)  # fmt: skip
+@pytest.mark.parametrize("filling", [" ", "\n", "' ", "'"])
+def test_time_is_linear_in_hostile_texts(start: str, filling: str) -> None:
+    def text_of(size: int) -> str:
+        return REGION + start + filling * (size // len(filling)) + "y"
+
+    assert growth(strip_instruction, text_of) < 8

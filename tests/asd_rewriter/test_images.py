@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 from PIL import Image
 
-from asd_rewriter.images import ImageChecker, ImageLimits
+from asd_rewriter.images import ImageChecker, ImageLimits, ImageVerdict
 from tests.asd_rewriter.conftest import png
 
 RULES = {None, "image_format", "image_undecodable", "image_pixels", "image_animated",
@@ -88,17 +88,38 @@ def test_memory_limit_costs_one_image_not_the_run() -> None:
         assert small.check(png()).rule is None
 
 
-def test_time_limit_and_death_are_survived() -> None:
-    with ImageChecker(ImageLimits(seconds=0.02)) as hasty:
+def test_the_time_limit_costs_one_image() -> None:
+    with ImageChecker(ImageLimits(seconds=0.002)) as hasty:
         assert hasty.check(png(size=(5000, 5000))).rule == "image_too_costly"
-        assert hasty.restarts == 1
-    with ImageChecker() as checker:
-        assert checker.check(png()).rule is None
-        assert checker._process is not None
-        checker._process.kill()
-        checker._process.wait()
-        assert checker.check(png()).rule == "image_too_costly"
-        assert checker.check(png()).rule is None
+        assert hasty.restarts == 2
+
+
+def test_a_helper_killed_while_idle_costs_no_image() -> None:
+    with ImageChecker() as own:
+        assert own.check(png()).rule is None
+        assert own._process is not None
+        own._process.kill()
+        own._process.wait()
+        assert own.check(png()).rule is None
+        assert own.restarts == 1
+
+
+def test_one_hiccup_is_no_verdict_and_a_busy_machine_has_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[float] = []
+
+    def late_once(self: ImageChecker, data: bytes, seconds: float) -> ImageVerdict:
+        if len(data) > 100:
+            asked.append(seconds)
+            if len(asked) == 1:
+                raise TimeoutError
+        return ImageVerdict(None)
+
+    monkeypatch.setattr(ImageChecker, "_ask", late_once)
+    with ImageChecker(ImageLimits(seconds=5.0)) as own:
+        assert own.check(png(size=(64, 64))).rule is None
+        assert (asked, own.restarts) == ([30.0, 30.0], 1)
 
 
 def test_mutated_files_never_kill_the_parent(checker: ImageChecker) -> None:

@@ -61,6 +61,9 @@ def test_large_files_are_read_piece_by_piece() -> None:
         ("[" + "[" * 200_000, 1, "nested too deeply"),
         ("[" + "1" * 9000 + "]", 1, "number is too long"),
         (b'[{"a": "\xff"}]', 1, "not UTF-8"),
+        ('[{"a": 1}]\n[{"a": 2}]', 2, "text follows the array's ']'"),
+        ('[{"a": 1}]]', 1, "one array, or JSON lines"),
+        ("[]\n\n{}", 3, "text follows"),
     ],
 )
 def test_a_broken_array_ends_with_a_named_line(text: str, line: int, message: str) -> None:
