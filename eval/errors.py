@@ -9,6 +9,8 @@
     +-- EngineError
         +-- EngineGone        the engine did not answer within the retry budget; a resume helps
         +-- EngineRefused     the engine answered with an error that a retry cannot change
+        +-- WorkerFailed      the offline worker ended by itself, or answers nonsense
+            +-- WorkerOutOfMemory
 
 A message says what was refused, the value seen, the limit and the way out.
 """
@@ -82,3 +84,16 @@ class EngineRefused(EngineError):
     """The engine refused a request, or its answer is no chat completion."""
 
     code = "engine_refused"
+
+
+class WorkerFailed(EngineError):
+    """The offline worker could not be started, crashed, or wrote what is no answer."""
+
+    code = "offline_worker_failed"
+
+
+class WorkerOutOfMemory(WorkerFailed):
+    """The offline worker had too little memory for the model or a batch."""
+
+    status = 507
+    code = "out_of_memory"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict
@@ -109,7 +109,7 @@ def _worst(item: EvalItem, before: Mapping[str, str], after: Mapping[str, str]) 
         images=item.images,
         before=before[item.digest],
         after=after[item.digest],
-        reference=item.references[0],
+        reference=Counter(item.references).most_common(1)[0][0],
     )
 
 

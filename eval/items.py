@@ -23,7 +23,7 @@ class EvalItem(BaseModel):
         images: SHA-256 hex digests of the images' bytes, in the order shown to the model.
         question: the bare question, as reports print it.
         prompt: question and instruction: exactly the text the model sees.
-        references: one or more accepted answers; soft scores count them with repeats.
+        references: one or more accepted answers; for `vqa_soft` the votes, with repeats.
         format: how the answer is to be written.
         metric: the scorer, see `eval.scorers.SCORERS`.
     """
@@ -83,10 +83,17 @@ def _item(sample: Sample, number: int, turn: Turn, card: TaskCard) -> EvalItem:
         images=sample.images,
         question=turn.question,
         prompt=with_instruction(turn.question, turn.format, card.instructions),
-        references=(turn.answer, *turn.references),
+        references=_references(turn, card.metric),
         format=turn.format,
         metric=card.metric,
     )
+
+
+def _references(turn: Turn, metric: Metric) -> tuple[str, ...]:
+    """Return what counts as right; the training answer is one of a soft score's votes already."""
+    if metric == "vqa_soft" and turn.references:
+        return turn.references
+    return (turn.answer, *turn.references)
 
 
 def _rank(item: EvalItem, seed: int) -> tuple[str, str]:

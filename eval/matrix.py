@@ -66,47 +66,6 @@ class AccuracyMatrix(BaseModel):
             raise InvalidMatrix(problem)
         return self
 
-    @classmethod
-    def from_points(
-        cls,
-        tasks: Sequence[str],
-        rows: Sequence[Sequence[float | None]],
-        zero_shot: Sequence[float | None] = (),
-        *,
-        n: int,
-        metric: str = "exact_match",
-        stream: str = "stream",
-    ) -> AccuracyMatrix:
-        """Return a matrix from plain numbers, such as a published table.
-
-        Args:
-            tasks: names, in order.
-            rows: points of stages 1..T; each row may be shorter than `tasks`, None is a hole.
-            zero_shot: points of the base.
-            n: number of items behind every cell.
-            metric: of every cell.
-            stream: versions are named `stream@0`, `stream@1`, ...
-
-        Raises:
-            InvalidMatrix: if there are more rows, or more points in a row, than tasks.
-        """
-        longest = max([len(rows), len(zero_shot), *map(len, rows)])
-        if longest > len(tasks):
-            raise InvalidMatrix(f"{longest} rows or columns were given for {len(tasks)} tasks.")
-
-        def cells(points: Sequence[float | None]) -> dict[str, Cell]:
-            named = zip(tasks, points, strict=False)
-            return {t: Cell(accuracy=p, n=n, metric=metric) for t, p in named if p is not None}
-
-        learned = [(None, zero_shot), *zip(tasks, rows, strict=False)]
-        return cls(
-            tasks=tuple(tasks),
-            rows=tuple(
-                MatrixRow(version=f"{stream}@{stage}", task=task, cells=cells(points))
-                for stage, (task, points) in enumerate(learned)
-            ),
-        )
-
     @property
     def num_learned(self) -> int:
         """T: how many tasks the last version has learned."""
@@ -121,14 +80,6 @@ class AccuracyMatrix(BaseModel):
     def old_tasks(self) -> tuple[str, ...]:
         """The tasks learned before the last version's own."""
         return self.tasks[: max(self.num_learned - 1, 0)]
-
-    def upto(self, stage: int) -> AccuracyMatrix:
-        """Return the matrix as it was after `stage` (0 to T)."""
-        if not 0 <= stage <= self.num_learned:
-            raise InvalidMatrix(
-                f"stage {stage} is not in this matrix: 0 to {self.num_learned} are."
-            )
-        return AccuracyMatrix(tasks=self.tasks, rows=self.rows[: stage + 1])
 
     def cell(self, stage: int, task: str) -> Cell:
         """Return accuracy[stage][task]; raises MatrixHole if it was not measured."""

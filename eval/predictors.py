@@ -76,7 +76,7 @@ def predict_all(
         return found
 
     found = asyncio.run(collect())
-    return [found[digest] for digest in _distinct(items)]
+    return [found[digest] for digest in distinct_items(items)]
 
 
 class ScriptedPredictor:
@@ -93,7 +93,7 @@ class ScriptedPredictor:
         self, items: Sequence[EvalItem], on_progress: OnProgress | None = None
     ) -> AsyncGenerator[Prediction, None]:
         """Yield the scripted answers, in the order of the items."""
-        distinct = _distinct(items)
+        distinct = distinct_items(items)
         for done, (digest, item) in enumerate(distinct.items(), start=1):
             prediction = Prediction(item_digest=digest, text=self.answer(item))
             if on_progress is not None:
@@ -150,7 +150,7 @@ class EnginePredictor:
         self, items: Sequence[EvalItem], on_progress: OnProgress | None = None
     ) -> AsyncGenerator[Prediction, None]:
         """Yield the engine's answers as they complete; see `Predictor.predict`."""
-        distinct = _distinct(items)
+        distinct = distinct_items(items)
         async with self._client() as client:
             jobs = (self._ask(client, item) for item in distinct.values())
             async with aclosing(_in_flight(jobs, self.concurrency)) as predictions:
@@ -218,7 +218,7 @@ class EnginePredictor:
         return text
 
 
-def _distinct(items: Sequence[EvalItem]) -> dict[str, EvalItem]:
+def distinct_items(items: Sequence[EvalItem]) -> dict[str, EvalItem]:
     """Return the items by digest, of equal ones the first."""
     found: dict[str, EvalItem] = {}
     for item in items:

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from eval.errors import PredictionsMissing
 from eval.items import EvalItem
 from eval.matrix import Cell
-from eval.predictors import Prediction
 from eval.scorers import SCORERS
-
-
-def answers_by_digest(predictions: Iterable[Prediction]) -> dict[str, str]:
-    """Return the answer texts by item digest; of two for one item, the later."""
-    return {prediction.item_digest: prediction.text for prediction in predictions}
 
 
 def score_item(item: EvalItem, answer: str) -> float:

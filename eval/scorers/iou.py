@@ -10,10 +10,10 @@ Box = tuple[float, float, float, float]
 
 THRESHOLD = 0.5
 
-_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?"
-_BRACKETED = re.compile(
-    rf"[\[(]\s*({_NUMBER})\s*,\s*({_NUMBER})\s*,\s*({_NUMBER})\s*,\s*({_NUMBER})\s*,?\s*[\])]"
-)
+# Atomic groups and possessive quantifiers keep the time linear in the text, which may be hostile.
+_NUMBER = r"(?>[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,3})?)"
+_GROUPS = r"\s*+,\s*+".join([f"({_NUMBER})"] * 4)
+_BRACKETED = re.compile(rf"[\[(]\s*+{_GROUPS}\s*+,?\s*+[\])]")
 _LOOSE = re.compile(rf"(?<![\w.]){_NUMBER}(?![\w.]*\w)")
 
 

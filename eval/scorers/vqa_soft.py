@@ -65,14 +65,14 @@ def _without_punctuation(text: str) -> str:
 
 @lru_cache(maxsize=65_536)
 def soft_scores(references: tuple[str, ...]) -> Mapping[str, float]:
-    """Return the score of each normalised answer that a reference gives.
+    """Return the score of each normalised answer that a reference (one vote) gives.
 
-    Over n >= 2 human answers: the mean over each one left out of min(1, matches / 3) among the
-    rest. With n < 4 the divisor is n - 1, so that full agreement scores 1. One reference scores 1.
+    Over n >= 3 votes: the mean over each one left out of min(1, matches / 3) among the rest. With
+    n = 3 the divisor is 2, so that full agreement scores 1. Each of one or two votes scores 1.
     """
     answers = [normalise(text) for text in references]
-    if len(answers) == 1:
-        return {answers[0]: 1.0}
+    if len(answers) < 3:
+        return dict.fromkeys(answers, 1.0)
     return {answer: _leave_one_out(answers.count(answer), len(answers)) for answer in set(answers)}
 
 

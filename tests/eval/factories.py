@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from asd_rewriter.cards import Metric, TaskCard
 from asd_rewriter.formats import AnswerFormat
 from asd_rewriter.samples import Sample, Turn
 from eval.items import EvalItem
-from eval.matrix import AccuracyMatrix
+from eval.matrix import AccuracyMatrix, Cell, MatrixRow
 
 
 def card(name: str = "colours", metric: Metric = "exact_match", **fields: object) -> TaskCard:
@@ -44,9 +46,40 @@ def item(
     )
 
 
+def matrix_of(
+    tasks: Sequence[str],
+    rows: Sequence[Sequence[float | None]],
+    zero_shot: Sequence[float | None] = (),
+    *,
+    n: int,
+    stream: str = "stream",
+) -> AccuracyMatrix:
+    """Return a matrix from points: of the base, then of stages 1..T; None is a hole."""
+
+    def cells(points: Sequence[float | None]) -> dict[str, Cell]:
+        named = zip(tasks, points, strict=False)
+        return {
+            task: Cell(accuracy=value, n=n, metric="exact_match")
+            for task, value in named
+            if value is not None
+        }
+
+    learned = [(None, zero_shot), *zip(tasks, rows, strict=False)]
+    built = [
+        MatrixRow(version=f"{stream}@{stage}", task=task, cells=cells(points))
+        for stage, (task, points) in enumerate(learned)
+    ]
+    return AccuracyMatrix(tasks=tuple(tasks), rows=tuple(built))
+
+
+def upto(matrix: AccuracyMatrix, stage: int) -> AccuracyMatrix:
+    """Return the matrix as it was after a stage."""
+    return AccuracyMatrix(tasks=matrix.tasks, rows=matrix.rows[: stage + 1])
+
+
 def three_tasks(n: int = 200) -> AccuracyMatrix:
     """Return a base and three versions: science loses 17.5 points, classes 5.5, in the end."""
-    return AccuracyMatrix.from_points(
+    return matrix_of(
         ["classes", "science", "counts"],
         [[91.5], [64.0, 88.5], [58.5, 71.0, 79.0]],
         [8.0, 25.5, 31.0],

@@ -5,8 +5,8 @@ from pydantic import ValidationError
 
 from eval.errors import InvalidGateInput
 from eval.gate import GatePolicy, GateVerdict, judge, judge_last
-from eval.matrix import AccuracyMatrix, Cell, MatrixRow
-from tests.eval.factories import three_tasks
+from eval.matrix import Cell, MatrixRow
+from tests.eval.factories import matrix_of, three_tasks, upto
 
 
 def row(version, task=None, n=200, metric="exact_match", **points):
@@ -20,7 +20,7 @@ def verdict(before, now, old=("a", "b"), n=200, **policy):
 
 
 def test_a_first_task_has_nothing_to_lose():
-    first = judge_last(three_tasks().upto(1), GatePolicy())
+    first = judge_last(upto(three_tasks(), 1), GatePolicy())
 
     assert first.outcome == "pass"
     assert first.checks == ()
@@ -107,7 +107,7 @@ def test_a_matrix_is_judged_against_its_previous_row():
 
 def test_the_base_is_not_judged():
     with pytest.raises(InvalidGateInput, match="base has no parent"):
-        judge_last(three_tasks().upto(0), GatePolicy())
+        judge_last(upto(three_tasks(), 0), GatePolicy())
 
 
 def test_a_missing_cell_is_named_instead_of_passing():
@@ -167,6 +167,6 @@ def test_a_pass_means_that_every_task_and_the_mean_hold(pairs, per_task, mean):
 
 
 def test_the_verdict_of_a_matrix_needs_only_its_last_two_rows():
-    sparse = AccuracyMatrix.from_points(["a", "b"], [[80.0], [79.0, 60.0]], n=100)
+    sparse = matrix_of(["a", "b"], [[80.0], [79.0, 60.0]], n=100)
 
     assert judge_last(sparse, GatePolicy()).outcome == "pass"

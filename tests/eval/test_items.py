@@ -1,6 +1,7 @@
 import pytest
 
 from eval.items import items_from_samples
+from eval.scoring import score_item
 from tests.eval.factories import card, item, sample
 
 
@@ -28,6 +29,17 @@ def test_further_references_come_after_the_answer():
     items = items_from_samples([base.model_copy(update={"turns": (turn,)})], card())
 
     assert items[0].references == ("red", "scarlet", "red")
+
+
+def test_the_training_answer_is_no_vote_of_its_own():
+    base = sample(1)
+    votes = ("red",) * 3 + tuple(f"other {k}" for k in range(7))
+    turns = (base.turns[0].model_copy(update={"references": votes}), base.turns[0])
+
+    items = items_from_samples([base.model_copy(update={"turns": turns})], card(metric="vqa_soft"))
+
+    assert [i.references for i in items] == [votes, ("red",)]
+    assert [score_item(i, "red") for i in items] == [pytest.approx(0.9), 1.0]
 
 
 def test_the_choice_is_stable_nested_and_in_the_order_of_the_samples():

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from eval.errors import InvalidMatrix, MatrixHole
 from eval.matrix import SUMMARY_MEANINGS, AccuracyMatrix, Cell, MatrixRow
-from tests.eval.factories import three_tasks
+from tests.eval.factories import matrix_of, three_tasks
 
 # LoRA on UCIT as a user reported it (MCITlib issue 6); the expected values are SEFE's definitions
 # worked by hand on it, and agree with the published row.
@@ -34,7 +34,7 @@ COIN = {
 
 def of(rows, zero_shot=()):
     tasks = [f"t{k}" for k in range(1, len(rows) + 1)]
-    return AccuracyMatrix.from_points(tasks, rows, zero_shot, n=2000)
+    return matrix_of(tasks, rows, zero_shot, n=2000)
 
 
 def test_the_published_ucit_matrix():
@@ -139,19 +139,13 @@ def test_a_hole_that_a_number_needs_is_named():
 
 def test_cells_of_future_tasks_do_not_count():
     plain = of([[80.0], [70.0, 90.0]])
-    future = AccuracyMatrix.from_points(
+    future = matrix_of(
         ["t1", "t2", "t3"], [[80.0, 1.0, 2.0], [70.0, 90.0, 3.0]], [4.0, 5.0, 6.0], n=2000
     )
 
     assert future.summaries() == plain.summaries()
     assert future.learned_tasks == ("t1", "t2")
     assert future.old_tasks == ("t1",)
-
-
-def test_an_earlier_stage_can_be_asked_for():
-    assert of(UCIT).upto(3).summaries() == of(UCIT[:3]).summaries() | {}
-    with pytest.raises(InvalidMatrix, match="stage 7"):
-        of(UCIT).upto(7)
 
 
 @pytest.mark.parametrize(
@@ -184,11 +178,6 @@ def test_a_task_is_scored_by_one_metric():
 
     with pytest.raises(InvalidMatrix, match=r"'a' was scored by \['iou', 'vqa_soft'\]"):
         AccuracyMatrix(tasks=("a",), rows=rows)
-
-
-def test_more_points_than_tasks_are_refused():
-    with pytest.raises(InvalidMatrix, match="2 rows or columns were given for 1 tasks"):
-        AccuracyMatrix.from_points(["a"], [[1.0, 2.0]], n=10)
 
 
 @pytest.mark.parametrize("accuracy", [float("nan"), float("inf"), -0.1, 100.1])

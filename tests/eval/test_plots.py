@@ -5,10 +5,9 @@ import time
 
 from eval.forgetting import find_worst_items
 from eval.gate import GatePolicy, judge_last
-from eval.matrix import AccuracyMatrix
 from eval.plots import accuracy_curves, content_security_policy, heatmap, report_html
 from eval.report import build_report
-from tests.eval.factories import item, three_tasks
+from tests.eval.factories import item, matrix_of, three_tasks
 
 IMAGE = "e" * 64
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
@@ -76,7 +75,7 @@ def test_the_policy_allows_exactly_the_scripts_of_the_page():
 
 
 def test_names_in_figures_are_escaped():
-    matrix = AccuracyMatrix.from_points([EVIL], [[50.0]], n=10, stream="<b>x")
+    matrix = matrix_of([EVIL], [[50.0]], n=10, stream="<b>x")
 
     for plot in (heatmap, accuracy_curves):
         assert EVIL not in plot(matrix)
@@ -84,7 +83,7 @@ def test_names_in_figures_are_escaped():
 
 def test_fifty_tasks_and_versions_take_less_than_five_seconds():
     rows = [[float((7 * i + 3 * j) % 100) for i in range(j + 1)] for j in range(50)]
-    matrix = AccuracyMatrix.from_points([f"t{k}" for k in range(50)], rows, n=2000)
+    matrix = matrix_of([f"t{k}" for k in range(50)], rows, n=2000)
 
     started = time.perf_counter()
     page(matrix)

@@ -1,4 +1,4 @@
-"""One contract for both predictors, then what only the engine's has: requests, retries, errors."""
+"""One contract for all predictors, then what only the engine's has: requests, retries, errors."""
 
 import asyncio
 import hashlib
@@ -9,9 +9,12 @@ import pytest
 
 from eval.decoding import Decoding
 from eval.errors import EngineGone, EngineRefused, ItemImageMissing
+from eval.offline import OfflinePredictor
 from eval.predictors import EnginePredictor, Prediction, ScriptedPredictor, predict_all
+from eval.worker import Worker
 from tests.eval.factories import item
 from tests.eval.openai_server import serving
+from tests.fakes.worker import fake_worker
 
 PNG = b"\x89PNG\r\n\x1a\nrest of a picture"
 
@@ -38,11 +41,15 @@ def engine(server, blob_dir=Path("/nonexistent"), **fields):
     return EnginePredictor(server.url, "servable-1", blob_dir, backoff_seconds=0.001, **fields)
 
 
-@pytest.fixture(params=["scripted", "engine"])
-def predictor(request):
+@pytest.fixture(params=["scripted", "engine", "offline"])
+def predictor(request, tmp_path):
     if request.param == "scripted":
-        return ScriptedPredictor(lambda item: answer(item.prompt))
-    return engine(request.getfixturevalue("server"))
+        yield ScriptedPredictor(lambda item: answer(item.prompt))
+    elif request.param == "engine":
+        yield engine(request.getfixturevalue("server"))
+    else:
+        with Worker(fake_worker(), tmp_path / "worker.log") as worker:
+            yield OfflinePredictor(worker, tmp_path)
 
 
 class TestContract:
@@ -203,5 +210,5 @@ class TestFailures:
         (tmp_path / "ee").mkdir()
         (tmp_path / "ee" / ("e" * 64)).write_bytes(b"plain text")
 
-        with pytest.raises(ItemImageMissing, match="no PNG, JPEG, GIF, BMP or WebP"):
+        with pytest.raises(ItemImageMissing, match="no PNG, JPEG or WebP"):
             predict_all(engine(server, tmp_path), [item(1, images=("e" * 64,))])

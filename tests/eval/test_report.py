@@ -7,7 +7,7 @@ from eval.errors import MatrixHole
 from eval.forgetting import find_worst_items, task_changes
 from eval.gate import GatePolicy, judge_last
 from eval.report import ForgettingReport, build_report, flatten, to_markdown
-from tests.eval.factories import item, three_tasks
+from tests.eval.factories import item, three_tasks, upto
 
 EVIL = "a|b <script>alert(1)</script> [x](y) \n# head"
 
@@ -80,7 +80,7 @@ def test_there_is_no_report_on_the_base():
     verdict = judge_last(matrix, GatePolicy())
 
     with pytest.raises(MatrixHole):
-        build_report(matrix.upto(0), verdict)
+        build_report(upto(matrix, 0), verdict)
 
 
 def test_markdown_shows_every_accuracy_with_its_n():

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asd_rewriter import answers
 from asd_rewriter.cards import Metric
 from eval.scorers import SCORERS, vqa_soft
 from eval.scorers.iou import overlap, parse_box
 from eval.scorers.option_letter import letter_of
+from tests.asd_rewriter.scaling import growth
 
 
 def test_there_is_a_scorer_for_every_metric_a_card_may_name():
@@ -111,7 +113,9 @@ def test_vqa_soft_score_over_few_references():
 
     assert score("red", ["red"]) == 1.0
     assert score("red", ["red", "red"]) == 1.0
-    assert score("red", ["red", "blue"]) == 0.5  # hand: (1 * 0 + 1 * 1) / 2
+    assert score("red", ["red", "blue"]) == 1.0  # too few to leave one out: any counts
+    assert score("green", ["red", "blue"]) == 0.0
+    assert score("red", ["red", "blue", "green"]) == pytest.approx(1 / 3)  # (0 + 1/2 + 1/2) / 3
     assert score("red", ["red", "red", "blue"]) == pytest.approx(2 / 3)  # (2 * 1/2 + 1) / 3
     assert score("red", []) == 0.0
 
@@ -136,6 +140,34 @@ def test_vqa_soft_score_over_few_references():
 )
 def test_boxes_are_parsed(text, box):
     assert parse_box(text) == box
+
+
+@pytest.mark.parametrize(
+    ("start", "filling", "end"),
+    [
+        ("[", "1", ""),
+        ("", "1", "x"),
+        ("[0,0,0,1", " ", "x"),
+        ("", "[1, ", ""),
+        ("", "1.", "x"),
+        ("", "1 ", "x"),
+        ("", "1e5", "x"),
+    ],
+)
+def test_time_is_linear_in_hostile_boxes(start, filling, end):
+    assert growth(parse_box, lambda n: start + filling * (n // len(filling)) + end) < 8
+
+
+corner = st.floats(0, 0.5)
+side = st.floats(0.01, 0.5)
+boxes = st.tuples(corner, corner, side, side).map(
+    lambda it: (it[0], it[1], it[0] + it[2], it[1] + it[3])
+)
+
+
+@given(boxes, boxes)
+def test_overlap_is_the_same_here_and_where_rows_are_rewritten(one, two):
+    assert overlap(one, two) == answers.iou(one, two)
 
 
 def test_overlap_of_boxes():

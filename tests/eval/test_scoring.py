@@ -1,8 +1,7 @@
 import pytest
 
 from eval.errors import PredictionsMissing
-from eval.predictors import Prediction
-from eval.scoring import answers_by_digest, score_task
+from eval.scoring import score_task
 from tests.eval.factories import item
 
 
@@ -25,9 +24,3 @@ def test_a_part_of_the_items_is_never_scored():
 def test_no_items_is_an_error_that_says_what_to_do():
     with pytest.raises(PredictionsMissing, match="evaluation split"):
         score_task([], {})
-
-
-def test_the_later_of_two_predictions_counts():
-    found = [Prediction(item_digest="d", text="old"), Prediction(item_digest="d", text="new")]
-
-    assert answers_by_digest(found) == {"d": "new"}
