@@ -12,6 +12,7 @@ _EXAMPLES = """examples:
   python -m trainer supervise attempt/spec.json     train, survive, write exit.json
   python -m trainer plan attempt/spec.json --base-parameters 1500000
   python -m trainer methods                         methods with their config fields
+  python -m trainer answer version.json             answer questions from stdin (JSON lines)
   torchrun --standalone --nproc-per-node=1 -m trainer run attempt/spec.json
                                                     the bare worker, without a supervisor
 
@@ -33,8 +34,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     plan = verbs.add_parser("plan", help="print steps, memory and time as JSON; trains nothing")
     verbs.add_parser("methods", help="list the methods and their config fields as JSON")
+    answer = verbs.add_parser("answer", help="answer questions as a version; see trainer.answering")
     for verb in (run, supervise, plan):
         verb.add_argument("spec", type=Path, metavar="SPEC", help="path of a training spec (JSON)")
+    answer.add_argument("spec", type=Path, metavar="SPEC", help="path of an answer spec (JSON)")
     supervise.add_argument(
         "--grace",
         type=float,
@@ -99,6 +102,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from trainer.supervisor import supervise
 
         return supervise(options.spec, options.grace)
+    if options.verb == "answer":
+        from trainer.answering import serve
+
+        return serve(options.spec)
     from trainer.worker import work
 
     return work(options.spec)

@@ -6,7 +6,7 @@ answers of its parent and of the base. Kept are prompts on which they differ.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,25 +16,19 @@ from torch import Tensor
 
 from asd_rewriter.formats import with_instruction
 from asd_rewriter.samples import Sample
-from trainer.modeling import load_base
-from trainer.rows import instruction_overrides, load_image, user_message
-from trainer.spec import BaseModelSpec, Canary, CanaryPrompt
+from trainer.greedy import Prompter, Question, alike, generate, until_end
+from trainer.modeling import DTYPES, load_base
+from trainer.rows import instruction_overrides
+from trainer.spec import BaseModelSpec, Canary, CanaryPrompt, Precision, comparable
 
 NUM_CANDIDATES = 32
 NUM_PROMPTS = 4
 NUM_FALLBACK = 2
 MAX_TOKENS = 32
-CLEAR_MARGIN = 0.05
-"""Least gap (nats) between best and second-best token for an answer to count as stable."""
+CLEAR_MARGIN: dict[Precision, float] = {"fp32": 0.05, "bf16": 0.5}
+"""Least gap (nats) between best and second-best token for an answer to count as stable: more
+than rounding moves it."""
 _BATCH = 8
-
-
-@dataclass(frozen=True)
-class Question:
-    """What is asked: the user's whole text with its instruction, and image digests."""
-
-    text: str
-    images: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -61,96 +55,62 @@ def canary_questions(samples: Sequence[Sample], instructions: dict[str, str]) ->
 
 
 class GreedyReader:
-    """Asks a model questions at temperature 0."""
+    """Asks a model questions at temperature 0 and keeps how sure it was."""
 
-    def __init__(self, processor: Any, blob_dir: Path, check: Callable[[], None]) -> None:
-        """Encode with `processor`; `check` is called between batches and may raise."""
-        self._processor = processor
-        self._blob_dir = blob_dir
-        self._check = check
+    def __init__(self, processor: Any, blob_dir: Path) -> None:
+        """Encode with `processor`; images are read from `blob_dir`."""
+        self._prompter = Prompter(processor, blob_dir)
 
     def answers(self, model: Any, questions: Sequence[Question]) -> list[Answer]:
         """Return the model's greedy answers, at most `MAX_TOKENS` tokens each."""
         found: dict[Question, Answer] = {}
-        for batch in _alike(questions):
-            self._check()
+        for batch in alike(questions, _BATCH):
             found.update(zip(batch, self._ask(model, batch), strict=True))
         return [found[question] for question in questions]
 
-    @torch.no_grad()
     def _ask(self, model: Any, questions: Sequence[Question]) -> list[Answer]:
-        inputs = self._encode(questions).to(model.device)
-        for name, value in inputs.items():
-            if value.is_floating_point():
-                inputs[name] = value.to(model.dtype)
-        output = model.generate(
-            **inputs,
-            max_new_tokens=MAX_TOKENS,
-            do_sample=False,
-            return_dict_in_generate=True,
-            output_logits=True,
+        inputs = self._prompter.encode(questions, model)
+        output = generate(
+            model, inputs, MAX_TOKENS, return_dict_in_generate=True, output_logits=True
         )
         logits_TBV = torch.stack(output.logits)
         tokens_BT = output.sequences[:, -len(output.logits) :]
-        ends = _end_tokens(model)
         return [
-            self._answer(tokens, logits_TBV[:, index].float(), ends)
+            self._answer(until_end(model, tokens.tolist()), logits_TBV[:, index].float())
             for index, tokens in enumerate(tokens_BT)
         ]
 
-    def _encode(self, questions: Sequence[Question]) -> Any:
-        texts = [
-            self._processor.apply_chat_template(
-                [user_message(question.text, len(question.images))],
-                add_generation_prompt=True,
-                tokenize=False,
-            )
-            for question in questions
-        ]
-        images = [
-            [load_image(self._blob_dir, digest) for digest in question.images]
-            for question in questions
-        ]
-        return self._processor(
-            text=texts,
-            images=images if images[0] else None,
-            add_special_tokens=False,
-            padding=True,
-            padding_side="left",
-            return_tensors="pt",
-        )
-
-    def _answer(self, tokens_T: Tensor, logits_TV: Tensor, ends: set[int]) -> Answer:
-        ids = tokens_T.tolist()
-        length = next((at for at, token in enumerate(ids) if token in ends), len(ids))
-        logprobs_TV = logits_TV[: length + 1].log_softmax(dim=-1)
+    def _answer(self, ids: list[int], logits_TV: Tensor) -> Answer:
+        logprobs_TV = logits_TV[: len(ids) + 1].log_softmax(dim=-1)
         best_two = logprobs_TV.topk(2).values
-        chosen = logprobs_TV[range(length), ids[:length]]
-        text = self._processor.tokenizer.decode(ids[:length], skip_special_tokens=True)
+        chosen = logprobs_TV[range(len(ids)), ids]
         margin = float((best_two[:, 0] - best_two[:, 1]).min())
-        return Answer(text, tuple(round(value, 6) for value in chosen.tolist()), margin)
+        logprobs = tuple(round(value, 6) for value in chosen.tolist())
+        return Answer(self._prompter.decode(ids), logprobs, margin)
 
 
 def make_canary(
     base: BaseModelSpec,
-    lineage: Sequence[str],
-    delta: str,
+    parent: Sequence[str],
+    this: Sequence[str],
     questions: Sequence[Question],
     *,
     reader: GreedyReader,
-    dtype: torch.dtype,
+    dtype: Precision,
     device: torch.device,
 ) -> Canary:
-    """Return prompts on which base + lineage + delta differs from base + lineage and base."""
+    """Return prompts on which a version differs from its parent and the base.
+
+    `parent` and `this` are the deltas that make up either one on the base.
+    """
 
     def answers(deltas: Sequence[str]) -> list[Answer]:
-        model = load_base(base, dtype=dtype, lineage=deltas).to(device)
+        model = load_base(base, dtype=DTYPES[dtype], lineage=deltas).to(device)
         return reader.answers(model, questions)
 
     of_base = answers(())
-    of_parent = answers(lineage) if lineage else of_base
-    of_this = answers((*lineage, delta))
-    return choose(questions, of_this, of_parent, of_base)
+    of_parent = answers(parent) if parent else of_base
+    return choose(questions, answers(this), of_parent, of_base, dtype=dtype)
 
 
 def choose(
@@ -158,16 +118,15 @@ def choose(
     of_this: Sequence[Answer],
     of_parent: Sequence[Answer],
     of_base: Sequence[Answer],
+    *,
+    dtype: Precision = "fp32",
 ) -> Canary:
-    """Return up to four prompts: those that tell most apart first, then stable, then short.
+    """Return up to four reliable prompts: those that tell most apart first, then short ones.
 
     Without any difference, two prompts stand for the version and both flags are false.
     """
-    ranked = []
-    for question, this, parent, base in zip(questions, of_this, of_parent, of_base, strict=True):
-        differs = (this.text != parent.text) + (this.text != base.text)
-        key = (-differs, this.margin < CLEAR_MARGIN, len(this.logprobs))
-        prompt = CanaryPrompt(
+    prompts = [
+        CanaryPrompt(
             question=question.text,
             images=question.images,
             answer=this.text,
@@ -175,28 +134,34 @@ def choose(
             parent_answer=parent.text,
             base_answer=base.text,
         )
-        ranked.append((key, prompt))
-    ranked.sort(key=lambda pair: pair[0])
-    telling = [prompt for (differs, *_), prompt in ranked if differs]
-    chosen = telling[:NUM_PROMPTS] or [prompt for _, prompt in ranked[:NUM_FALLBACK]]
+        for question, this, parent, base in zip(questions, of_this, of_parent, of_base, strict=True)
+    ]
+    reliable = [prompts[index] for index in _reliable(of_this, CLEAR_MARGIN[dtype])]
+    ranked = sorted(reliable, key=lambda it: (-_differences(it), len(it.logprobs)))
+    telling = [prompt for prompt in ranked if _differences(prompt)]
+    chosen = telling[:NUM_PROMPTS] or ranked[:NUM_FALLBACK]
     return Canary(
         prompts=tuple(chosen),
         max_tokens=MAX_TOKENS,
-        distinguishes_parent=any(prompt.answer != prompt.parent_answer for prompt in chosen),
-        distinguishes_base=any(prompt.answer != prompt.base_answer for prompt in chosen),
+        distinguishes_parent=any(_differ(it.answer, it.parent_answer) for it in chosen),
+        distinguishes_base=any(_differ(it.answer, it.base_answer) for it in chosen),
+        dtype=dtype,
     )
 
 
-def _alike(questions: Sequence[Question]) -> Iterator[list[Question]]:
-    """Yield batches of questions with equally many images: processors want them so."""
-    groups: dict[int, list[Question]] = {}
-    for question in questions:
-        groups.setdefault(len(question.images), []).append(question)
-    for group in groups.values():
-        for first in range(0, len(group), _BATCH):
-            yield group[first : first + _BATCH]
+def _reliable(answers: Sequence[Answer], clear_margin: float) -> list[int]:
+    """Return which answers an engine will repeat, in order: stable ones of whole characters if
+    there are any, else stable ones, else those with the widest margins."""
+    stable = [at for at, answer in enumerate(answers) if answer.margin >= clear_margin]
+    whole = [at for at in stable if "\ufffd" not in answers[at].text]
+    widest = sorted(range(len(answers)), key=lambda at: -answers[at].margin)[:NUM_PROMPTS]
+    return whole or stable or sorted(widest)
 
 
-def _end_tokens(model: Any) -> set[int]:
-    ends = model.generation_config.eos_token_id
-    return set(ends) if isinstance(ends, list) else {ends}
+def _differences(prompt: CanaryPrompt) -> int:
+    others = (prompt.parent_answer, prompt.base_answer)
+    return sum(_differ(prompt.answer, other) for other in others)
+
+
+def _differ(left: str, right: str) -> bool:
+    return comparable(left) != comparable(right)

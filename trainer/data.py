@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import ValidationError
@@ -12,7 +14,7 @@ from torch.nn import functional
 from torch.utils.data import Dataset, Sampler
 
 from asd_rewriter.samples import Sample, read_samples
-from trainer.errors import InputError
+from trainer.errors import InputError, TrainerError
 from trainer.rows import IGNORED, Row, RowEncoder
 from trainer.spec import Hyperparameters
 
@@ -50,7 +52,11 @@ def refuse_uneven_gathers(samples: Sequence[Sample], hyperparameters: Hyperparam
 
 
 class Corpus(Dataset[Row]):
-    """The training rows; images that several rows share are held once."""
+    """The training rows; images that several rows share are held once.
+
+    `seen_and_cut` (2, N) says which rows have been encoded and which of them the length limit cut;
+    data workers write into the same memory.
+    """
 
     def __init__(self, samples: Sequence[Sample], encoder: RowEncoder) -> None:
         """Encode `samples` with `encoder`, each when it is first asked for."""
@@ -59,6 +65,8 @@ class Corpus(Dataset[Row]):
         self._rows: dict[int, Row] = {}
         self._extras: dict[tuple[str, ...], dict[str, Tensor]] = {}
         self._bytes_left = CACHE_BYTES
+        flags: Any = torch.zeros((2, len(samples)), dtype=torch.bool)
+        self.seen_and_cut: Tensor = flags.share_memory_()
 
     def __len__(self) -> int:
         return len(self._samples)
@@ -68,9 +76,10 @@ class Corpus(Dataset[Row]):
             return known
         images = self._samples[index].images
         row = self._encoder.encode(self._samples[index])
+        self.seen_and_cut[:, index] = torch.tensor([True, row.cut])
         shared = self._extras.get(images)
         if shared is not None and _same_shapes(shared, row.extras):
-            row = Row(row.input_ids, row.labels, shared)
+            row = replace(row, extras=shared)
         cost = 0 if row.extras is shared else sum(value.nbytes for value in row.extras.values())
         cost += row.input_ids.nbytes + row.labels.nbytes
         if cost <= self._bytes_left:
@@ -121,6 +130,13 @@ class Collator:
             mask[index, :size] = 1
             labels[index, :size] = row.labels
         return {"input_ids": ids, "attention_mask": mask, "labels": labels, **merge_extras(rows)}
+
+
+def unwrapped(error: TrainerError) -> TrainerError:
+    """Return a row's error as it was raised: torch's data workers put a traceback before it."""
+    name = f"{type(error).__module__}.{type(error).__qualname__}: "
+    _, wrapped, message = str(error).rpartition(name)
+    return type(error)(message.strip()) if wrapped else error
 
 
 def merge_extras(rows: Sequence[Row]) -> dict[str, Tensor]:

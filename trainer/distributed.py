@@ -71,6 +71,59 @@ def deepspeed_config(hyperparameters: Hyperparameters, trained_parameters: int) 
     }
 
 
+def forget_engine() -> None:
+    """Let another DeepSpeed engine be made in this process, and models be loaded whole.
+
+    accelerate keeps the first engine's settings, and transformers partitions whatever it loads
+    while a ZeRO-3 config is around.
+    """
+    import accelerate.state as kept  # type: ignore[import-untyped]
+    from transformers.integrations import deepspeed as integration
+
+    kept.AcceleratorState._reset_state()
+    kept.GradientState._reset_state()
+    forget: Any = integration.unset_hf_deepspeed_config
+    forget()
+
+
+def master_weight(weight: nn.Parameter) -> Tensor:
+    """Return a trained parameter whole in fp32, as the optimizer has it; all ranks must call.
+
+    Where training is in half precision the parameter itself is a rounded copy of that.
+    """
+    from deepspeed.utils import safe_get_full_fp32_param
+
+    ask: Any = safe_get_full_fp32_param
+    found: Tensor | None = ask(weight)  # None without an engine
+    return (weight.detach() if found is None else found).float()
+
+
+def release_engine(engine: Any, model: nn.Module) -> None:
+    """Free what a DeepSpeed engine and its model hold: master weights, moments, parameters.
+
+    Letting go of both is not enough: hooks and DeepSpeed's own lists keep them, so every tensor
+    among them is emptied.
+    """
+    sharded = engine.optimizer
+    sharded.optimizer.state.clear()
+    engine.destroy()
+    _empty(sharded.optimizer.param_groups)
+    _empty(vars(sharded))
+    for weight in model.parameters():
+        weight.grad = None
+        _empty([weight, getattr(weight, "ds_tensor", None)])
+
+
+def _empty(held: Any) -> None:
+    if isinstance(held, Tensor):
+        held.data = held.data.new_empty(0)
+    elif isinstance(held, dict):
+        _empty(list(held.values()))
+    elif isinstance(held, list | tuple):
+        for it in held:
+            _empty(it)
+
+
 def gathered(parameters: Iterable[nn.Parameter]) -> contextlib.AbstractContextManager[Any]:
     """Return a context in which parameters are whole on every rank; nothing to do below ZeRO-3.
 

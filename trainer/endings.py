@@ -61,14 +61,17 @@ def _status(evidence: Evidence) -> tuple[int | None, int | None]:
 def _reason(evidence: Evidence, code: int | None, killed_by: int | None) -> ExitReason:
     if evidence.complete:
         return "succeeded"
-    if evidence.outcome is not None:
-        return evidence.outcome.reason
+    outcome = evidence.outcome
+    # When one rank is killed the others fail in the next collective and say so.
+    misled = outcome is not None and outcome.reason == "crashed" and evidence.oom_kills > 0
+    if outcome is not None and not misled:
+        return outcome.reason
     if code == EXIT_RESUME:
         return "checkpointed"
-    if killed_by == signal.SIGKILL and evidence.oom_kills > 0:
-        return "out_of_memory"
-    if evidence.stop_requested and killed_by != signal.SIGKILL:
+    if evidence.stop_requested and not misled and killed_by != signal.SIGKILL:
         return "checkpointed"  # stopped before it had anything to save
+    if evidence.oom_kills > 0:
+        return "out_of_memory"
     if killed_by in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT):
         return "killed"
     return "out_of_memory" if _OUT_OF_MEMORY.search(evidence.log) else "crashed"

@@ -62,3 +62,13 @@ class Stopped(TrainerError):
     """SIGTERM was obeyed; a resume continues from the last checkpoint."""
 
     reason: ExitReason = "checkpointed"
+
+
+def reason_of(error: BaseException) -> ExitReason:
+    """Return the end that an uncaught error stands for."""
+    if isinstance(error, TrainerError):
+        return error.reason
+    torch_says_so = type(error).__name__ == "OutOfMemoryError" or "allocate memory" in str(error)
+    if isinstance(error, MemoryError) or torch_says_so:
+        return "out_of_memory"
+    return "crashed"

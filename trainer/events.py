@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-EventKind = Literal["start", "step", "log", "checkpoint", "end"]
+EventKind = Literal["start", "step", "log", "warning", "checkpoint", "end"]
 
 EVENTS_FILE = "events.jsonl"
 MIN_INTERVAL_SECONDS = 0.5
@@ -22,7 +21,8 @@ class EventLog:
 
     Every event has `at` (UTC, ISO 8601) and `kind`. `step` events carry `step`, `total_steps`,
     `loss` (task loss of this step, nats per answer token), `penalty` (the method's weighted
-    penalty, or null), `learning_rate` and `tokens_per_second` (answer and prompt tokens).
+    penalty, or null), `learning_rate` and `tokens_per_second` (prompt, answer and padding tokens
+    of all ranks). `log` and `warning` events carry `message`.
     """
 
     def __init__(self, folder: Path, *, enabled: bool = True) -> None:
@@ -43,6 +43,10 @@ class EventLog:
         """Append a line for people."""
         self.write("log", message=message)
 
+    def warn(self, message: str) -> None:
+        """Append something that people should not overlook."""
+        self.write("warning", message=message)
+
     def step(self, *, step: int, total_steps: int, **fields: float | None) -> None:
         """Append a step event, unless the last one was less than half a second ago."""
         now = time.monotonic()
@@ -51,19 +55,19 @@ class EventLog:
         self._last_step_at = now
         self.write("step", step=step, total_steps=total_steps, **fields)
 
-    def last_losses(self) -> tuple[float, float | None]:
-        """Return loss and penalty of the newest step event, NaN and None without one.
+    def last_losses(self) -> tuple[float | None, float | None]:
+        """Return loss and penalty of the newest step event, None and None without one.
 
         A run that is resumed after its last step knows them from here alone.
         """
         last: dict[str, Any] = {}
         if self._file is None:
-            return math.nan, None
+            return None, None
         for line in self._path.read_text(encoding="utf-8").splitlines():
             with contextlib.suppress(ValueError):  # a crash may have torn a line
                 event = json.loads(line)
                 last = event if event["kind"] == "step" else last
-        return last.get("loss", math.nan), last.get("penalty")
+        return last.get("loss"), last.get("penalty")
 
     def close(self) -> None:
         """Close the file; later writes are errors."""

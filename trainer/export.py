@@ -6,6 +6,9 @@ import resource
 import sys
 from pathlib import Path
 
+from safetensors import safe_open
+
+from trainer.errors import NonFiniteLoss
 from trainer.files import sha256_of, write_atomically
 from trainer.spec import TrainResult
 
@@ -25,12 +28,28 @@ def digest_files(folder: Path) -> dict[str, str]:
     }
 
 
+def refuse_non_finite(folder: Path) -> None:
+    """Raise NonFiniteLoss if an exported tensor, of delta or state, holds NaN or infinity.
+
+    The loss of a step tells of the gradients before it: only this sees the last ones.
+    """
+    for path in sorted(folder.rglob("*.safetensors")):
+        with safe_open(path, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118 (it is no mapping)
+                tensor = file.get_tensor(name)
+                if tensor.is_floating_point() and not tensor.isfinite().all():
+                    raise NonFiniteLoss(
+                        f"{name} in {path.name} is not finite after the last step. Lower "
+                        "learning_rate or the method's coefficient, or check the rows of this task."
+                    )
+
+
 def write_result(folder: Path, result: TrainResult) -> None:
     """Write `result.json`; from then on the attempt counts as complete."""
     write_atomically(folder / RESULT_FILE, result.model_dump_json(indent=1))
 
 
 def peak_memory_bytes() -> int:
-    """Return the largest resident size this process has had."""
+    """Return the largest resident size that this process has had."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

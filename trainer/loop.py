@@ -12,7 +12,9 @@ unscaled, once, on the micro-batch that syncs.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +29,15 @@ from transformers import (
 )
 
 from trainer import checkpoints
-from trainer.data import Batch, Collator, Corpus, SeededOrder
-from trainer.distributed import deepspeed_config, gathered, world_size
-from trainer.errors import Stopped
+from trainer.data import Batch, Collator, Corpus, SeededOrder, unwrapped
+from trainer.distributed import deepspeed_config, gathered, release_engine, world_size
+from trainer.errors import InputError, Stopped
 from trainer.events import EventLog
 from trainer.methods.base import Method
-from trainer.plan import count_steps
 from trainer.progress import Progress, StepNumbers
 from trainer.rows import IGNORED
 from trainer.spec import Hyperparameters
-from trainer.worker import StopRequest
+from trainer.stopping import StopRequest
 
 
 def answer_loss(logits_BTV: Tensor, labels_BT: Tensor) -> Tensor:
@@ -85,12 +86,19 @@ class ContinualTrainer(Trainer):
         return (loss, outputs) if return_outputs else loss
 
     def _with_penalty(self, loss: Tensor) -> Tensor:
+        if not self._method.penalises:
+            return loss  # and nothing is gathered for it
         with gathered(self._trained):
             penalty = self._method.penalty(self._prepared)
         if penalty is None:
             return loss
         self._numbers.penalty = penalty.detach()
         return loss + penalty.to(loss.dtype)
+
+    def _run_epoch(self, *arguments: Any, **options: Any) -> None:
+        """Train unless the last step is done: resumed there in mid-epoch, Trainer would go on."""
+        if self.state.global_step < self.state.max_steps:
+            super()._run_epoch(*arguments, **options)  # type: ignore[no-untyped-call]
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Write nothing: DeepSpeed's checkpoint holds all that is trained."""
@@ -103,13 +111,15 @@ class ContinualTrainer(Trainer):
 class Trained:
     """Numbers of a finished training; losses are the last step's (see `events`).
 
-    A run resumed after its last step has no loss: NaN.
+    A run resumed after its last step knows a loss only from its events: None without any.
+    `release` frees engine and model; what is wanted of them has to be read before.
     """
 
     steps: int
     resumed_from_step: int | None
-    loss: float
+    loss: float | None
     penalty: float | None
+    release: Callable[[], None]
 
 
 def trained_parameters(model: nn.Module) -> list[nn.Parameter]:
@@ -152,6 +162,7 @@ def training_arguments(
         remove_unused_columns=False,
         average_tokens_across_devices=True,
         dataloader_num_workers=2 if has_gpu else 0,
+        dataloader_persistent_workers=has_gpu,  # with the rows that they keep
         dataloader_pin_memory=has_gpu,
     )
 
@@ -170,15 +181,14 @@ def train(
     """Train a prepared model in place; return what is to be told of it.
 
     Continues from the newest complete checkpoint in `folder`. Raises Stopped after SIGTERM,
-    with a checkpoint written, and NonFiniteLoss.
+    with a checkpoint written, InputError for a row that cannot be used, and NonFiniteLoss.
     """
     checkpoints.prune(folder)
     latest = checkpoints.find_latest(folder)
     arguments = training_arguments(folder, hyperparameters, count_parameters(model))
     order = SeededOrder(len(corpus), hyperparameters.seed)
     numbers = StepNumbers(torch.zeros((), device=arguments.device))
-    steps_per_epoch, _ = count_steps(len(corpus), hyperparameters)
-    progress = Progress(events, stop, order, numbers, steps_per_epoch)
+    progress = Progress(events, stop, order, numbers, corpus, hyperparameters)
     trainer = ContinualTrainer(
         method,
         order,
@@ -192,12 +202,17 @@ def train(
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     stop.training = True
-    trainer.train(resume_from_checkpoint=str(latest) if latest else None)
+    try:
+        trainer.train(resume_from_checkpoint=str(latest) if latest else None)
+    except InputError as error:
+        raise unwrapped(error) from error
     if progress.stopped_at is not None:
         raise Stopped(f"checkpoint written after step {progress.stopped_at}")
+    stop.end_training()
     return Trained(
         steps=trainer.state.global_step,
         resumed_from_step=checkpoints.step_of(latest) if latest else None,
         loss=progress.final_loss,
         penalty=progress.final_penalty,
+        release=partial(release_engine, trainer.model_wrapped, model),
     )

@@ -2,44 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
-from trainer.errors import DeltaError, InputError, TargetError
+from trainer.deltas import composed, read_delta
+from trainer.errors import InputError, TargetError
+from trainer.experts import install_experts
 from trainer.spec import BaseModelSpec
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-_PEFT_PREFIX = "base_model.model."
-
-
-@dataclass(frozen=True)
-class DeltaMatrix:
-    """One adapted matrix of a LoRA: the update is `scale * B @ A`.
-
-    `a` has shape (rank, in), `b` (out, rank); `module` is the linear's path in the base model.
-    """
-
-    module: str
-    a: Tensor
-    b: Tensor
-    scale: float
 
 
 def load_base(base: BaseModelSpec, *, dtype: torch.dtype, lineage: Sequence[str] = ()) -> Any:
     """Return the base with its lineage added up, frozen, in eval mode, as `dtype`, on the CPU.
 
-    Every adapted weight is `W + sum(scale * B @ A)`, summed in fp32 from the stored weight,
-    oldest delta first, and cast once. Code from the model's folder is never executed, pickled
-    weights are never read.
+    The lineage's deltas are applied to the stored weights in fp32, oldest first, and cast once.
+    Code from the model's folder is never executed, pickled weights are never read.
     Raises InputError when the base does not load, DeltaError when a delta does not fit.
     """
     from transformers import AutoModelForImageTextToText
@@ -51,11 +34,16 @@ def load_base(base: BaseModelSpec, *, dtype: torch.dtype, lineage: Sequence[str]
         )  # fmt: skip
     except (OSError, ValueError, SafetensorError) as error:
         raise InputError(f"Cannot load base model {base.source!r}: {error}") from error
-    composed = _compose(model, [read_delta(Path(folder)) for folder in lineage], dtype)
+    deltas = [read_delta(Path(folder), base) for folder in lineage]
+    changed = composed(model, deltas, dtype)
     model.requires_grad_(False)
-    model.to(dtype)  # composed weights already have it
-    for name, weight in composed.items():
-        model.get_submodule(name).weight = nn.Parameter(weight, requires_grad=False)
+    for parameter in model.parameters():  # not the buffers: rotary frequencies stay fp32
+        parameter.data = parameter.data.to(dtype)
+    for name, weight in changed.items():
+        model.get_parameter(name).data = weight  # tied parameters stay tied
+    for delta in deltas:
+        if delta.experts is not None:
+            install_experts(model, delta.experts)
     return model.eval()
 
 
@@ -107,58 +95,39 @@ def find_targets(model: Any, requested: Sequence[str] | None) -> list[str]:
     return [name for name in linears if name in chosen]
 
 
+def parameters_by_part(model: Any) -> dict[str, list[nn.Parameter]]:
+    """Return the model's parameters as `language` (with the output head), `vision`, `projector`.
+
+    Vision is the image encoder as transformers finds it; the projector is all that is left.
+    Raises TargetError for a model without a part of its own for images.
+    """
+    vision_tower = model.get_encoder(modality="image")
+    if vision_tower is model or vision_tower is model.base_model:
+        raise TargetError("This base has no image encoder that can be told from the rest.")
+    head = model.get_output_embeddings()
+    language = {id(it) for part in (model.get_decoder(), head) for it in part.parameters()}
+    vision = {id(it) for it in vision_tower.parameters()}
+    parts: dict[str, list[nn.Parameter]] = {"language": [], "vision": [], "projector": []}
+    for weight in model.parameters():
+        inside = id(weight)
+        part = "language" if inside in language else "vision" if inside in vision else "projector"
+        parts[part].append(weight)
+    return parts
+
+
+def projector_of(model: Any) -> list[nn.Parameter]:
+    """Return the parameters that join vision tower and language model.
+
+    Raises TargetError where there is no such part, as in models that keep it in the tower.
+    """
+    found = parameters_by_part(model)["projector"]
+    if not found:
+        raise TargetError(
+            "train_projector: this base has no projector outside its vision tower. Leave it out, "
+            "or name the projector's linear layers in target_modules."
+        )
+    return found
+
+
 def _matching(names: Iterable[str], wanted: str) -> list[str]:
     return [name for name in names if name == wanted or name.endswith(f".{wanted}")]
-
-
-def read_delta(folder: Path) -> list[DeltaMatrix]:
-    """Return the matrices of a plain PEFT LoRA folder; raises DeltaError for anything else."""
-    try:
-        config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
-        tensors = load_file(folder / "adapter_model.safetensors")
-    except (OSError, ValueError, SafetensorError) as error:
-        raise DeltaError(
-            f"Cannot read the adapter {folder.name!r} of the lineage: {error}"
-        ) from error
-    special = ("use_dora", "rank_pattern", "alpha_pattern")
-    if config.get("peft_type") != "LORA" or any(config.get(key) for key in special):
-        raise DeltaError(f"Adapter {folder.name!r} is no plain LoRA: only these can be summed up.")
-    rank = config["r"]
-    scale = config["lora_alpha"] / (math.sqrt(rank) if config.get("use_rslora") else rank)
-    matrices = []
-    for key, a in tensors.items():
-        if key.endswith(".lora_A.weight"):
-            stem = key.removesuffix(".lora_A.weight")
-            module = stem.removeprefix(_PEFT_PREFIX)
-            matrices.append(DeltaMatrix(module, a, tensors[f"{stem}.lora_B.weight"], scale))
-    return matrices
-
-
-@torch.no_grad()
-def _compose(
-    model: nn.Module, deltas: Sequence[list[DeltaMatrix]], dtype: torch.dtype
-) -> dict[str, Tensor]:
-    by_module: dict[str, list[DeltaMatrix]] = {}
-    for delta in deltas:
-        for matrix in delta:
-            by_module.setdefault(matrix.module, []).append(matrix)
-    composed = {}
-    for name, matrices in by_module.items():
-        weight = _weight_of(model, name).float().clone()
-        for matrix in matrices:
-            shape = (matrix.b.shape[0], matrix.a.shape[1])
-            if shape != tuple(weight.shape):
-                raise DeltaError(f"Delta of {name!r} is {shape}, the base has {weight.shape}.")
-            weight.addmm_(matrix.b.float(), matrix.a.float(), alpha=matrix.scale)
-        composed[name] = weight.to(dtype)
-    return composed
-
-
-def _weight_of(model: nn.Module, name: str) -> Tensor:
-    try:
-        module = model.get_submodule(name)
-    except AttributeError:
-        module = None
-    if not isinstance(module, nn.Linear):
-        raise DeltaError(f"The lineage adapts {name!r}, which is no linear layer of the base.")
-    return module.weight

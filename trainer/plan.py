@@ -16,8 +16,8 @@ _BYTES = {"fp32": 4, "bf16": 2}
 class TrainPlan(BaseModel):
     """An estimate before anything runs.
 
-    `memory_bytes` is per rank, `seconds` the wall time of the steps alone; both are rough
-    (a factor of two) and meant to spot what cannot fit.
+    `memory_bytes` is per rank, `seconds` the wall time of the steps alone. Both come from
+    operation counts and are rough: memory within about twofold, time tenfold.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -56,7 +56,7 @@ def plan_training(
     a tiny model on a CPU core pair, 2e14 for a 7B model on a data-centre GPU.
     """
     per_epoch, steps = count_steps(rows, hyperparameters)
-    per_rank = hyperparameters.batch_size * hyperparameters.gradient_accumulation
+    per_rank = hyperparameters.rows_per_step // hyperparameters.ranks
     flops_per_token = 4 * base_parameters + 6 * trained_parameters
     weights = base_parameters * _BYTES[hyperparameters.precision]
     if hyperparameters.zero_stage == 3:
@@ -66,7 +66,7 @@ def plan_training(
     kept_per_token = 34 * 8 * math.isqrt(base_parameters)
     activations = hyperparameters.batch_size * tokens_per_row * kept_per_token
     return TrainPlan(
-        rows_per_step=per_rank * hyperparameters.ranks,
+        rows_per_step=hyperparameters.rows_per_step,
         steps_per_epoch=per_epoch,
         steps=steps,
         trained_parameters=trained_parameters,

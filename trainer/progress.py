@@ -13,11 +13,13 @@ from torch import Tensor
 from transformers import TrainerCallback
 
 from trainer import checkpoints
-from trainer.data import SeededOrder
+from trainer.data import Corpus, SeededOrder
 from trainer.distributed import barrier, rank, sum_over_ranks
 from trainer.errors import NonFiniteLoss
 from trainer.events import EventLog
-from trainer.worker import StopRequest
+from trainer.plan import count_steps
+from trainer.spec import Hyperparameters
+from trainer.stopping import StopRequest
 
 
 @dataclass
@@ -54,7 +56,8 @@ class Progress(TrainerCallback):
         stop: StopRequest,
         order: SeededOrder,
         numbers: StepNumbers,
-        steps_per_epoch: int,
+        corpus: Corpus,
+        hyperparameters: Hyperparameters,
     ) -> None:
         """Write to `events`, obey `stop`, tell `order` the epoch, drain `numbers`."""
         self.stopped_at: int | None = None
@@ -63,7 +66,10 @@ class Progress(TrainerCallback):
         self._stop = stop
         self._order = order
         self._numbers = numbers
-        self._steps_per_epoch = steps_per_epoch
+        self._corpus = corpus
+        self._max_length = hyperparameters.max_length
+        self._steps_per_epoch, _ = count_steps(len(corpus), hyperparameters)
+        self._told_of_cuts = False
         self._step_started = time.monotonic()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:
@@ -74,6 +80,19 @@ class Progress(TrainerCallback):
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:
         """Set the row order of the epoch that begins."""
         self._order.epoch = state.global_step // self._steps_per_epoch
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+        """After the first epoch (or part of one) seen here, warn of the rows that were cut."""
+        if self._told_of_cuts:
+            return
+        self._told_of_cuts = True
+        times = sum_over_ranks(self._corpus.seen_and_cut.to(args.device, torch.int32))
+        rows, cut = times.count_nonzero(dim=1).tolist()
+        if cut:
+            self._events.warn(
+                f"{cut} of {rows} rows were cut at max_length {self._max_length} tokens: the ends "
+                "of their answers are not learned. Raise max_length to keep them."
+            )
 
     def on_step_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
         """Report the step; on a stop request save and stop, on all ranks at the same step."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from asd_rewriter.formats import AnswerFormat, with_instruction
@@ -26,21 +27,37 @@ class Row:
     """One encoded sample of T tokens.
 
     `input_ids` and `labels` are (T,); `extras` are the processor's other tensors (pixels),
-    whose first dimension is the one that batches.
+    whose first dimension is the one that batches. `cut`: the limit took tokens from its end.
     """
 
     input_ids: Tensor
     labels: Tensor
     extras: dict[str, Tensor]
+    cut: bool = False
 
 
 def load_image(blob_dir: Path, digest: str) -> Image.Image:
-    """Return a stored image as RGB; raises InputError when it is missing or does not decode."""
+    """Return a stored image as an engine sees it: turned upright by its EXIF data, RGB, on white.
+
+    Raises InputError when it is missing or does not decode.
+    """
     path = blob_dir / digest[:2] / digest
     try:
-        return Image.open(io.BytesIO(path.read_bytes())).convert("RGB")
+        return _as_rgb(Image.open(io.BytesIO(path.read_bytes())))
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise InputError(f"Cannot read image {digest}: {error}. Upload the task again.") from error
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    with contextlib.suppress(Exception):  # engines take broken EXIF data for none
+        image = ImageOps.exif_transpose(image)
+    transparent = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
+    if image.mode == "RGB" or not transparent:
+        return image.convert("RGB")
+    image = image.convert("RGBA")
+    on_white = Image.new("RGB", image.size, "white")
+    on_white.paste(image, mask=image.getchannel("A"))
+    return on_white
 
 
 def user_message(text: str, num_images: int) -> dict[str, Any]:
@@ -62,7 +79,8 @@ class RowEncoder:
     ) -> None:
         """Encode with `processor`; rows longer than `max_length` tokens are cut at the end.
 
-        `instructions` overrides the standard instruction of single formats.
+        `instructions` overrides the standard instruction of single formats. Raises InputError
+        for a chat template whose prompt is not the beginning of the answered chat.
         """
         self._processor = processor
         self._tokenizer = processor.tokenizer
@@ -134,6 +152,7 @@ class RowEncoder:
         question = [user_message("q", 0)]
         prompt = self._template(question, add_generation_prompt=True)
         answered = self._template([*question, {"role": "assistant", "content": [_text("yes")]}])
+        _refuse_other_beginning(prompt, answered)
         tail = answered[len(prompt) :].partition("yes")[2]
         specials = {*self._tokenizer.all_special_tokens, *self._tokenizer.get_added_vocab()}
         return "" if any(token in tail for token in specials) else self._tokenizer.eos_token
@@ -153,12 +172,24 @@ class RowEncoder:
             key: value[:, : self._max_length] if value.shape[1:] == row.input_ids.shape else value
             for key, value in row.extras.items()
         }
-        return Row(ids, labels, extras)
+        return Row(ids, labels, extras, cut=True)
 
 
 def instruction_overrides(instructions: Mapping[str, str] | None) -> dict[AnswerFormat, str]:
     """Return a spec's instruction overrides keyed by format."""
     return {AnswerFormat(name): wording for name, wording in (instructions or {}).items()}
+
+
+def _refuse_other_beginning(prompt: str, answered: str) -> None:
+    if answered.startswith(prompt):
+        return
+    shared = next(at for at in range(len(prompt)) if not answered.startswith(prompt[: at + 1]))
+    raise InputError(
+        f"The base's chat template ends a prompt with {prompt[shared:]!r}, which it leaves out "
+        "once the answer is there: training would learn answers to other prompts than are asked. "
+        "Change the base's chat_template.jinja so that a prompt (add_generation_prompt) is the "
+        "beginning of the answered chat, or use a base that answers without such text."
+    )
 
 
 def _text(text: str) -> dict[str, str]:

@@ -22,6 +22,8 @@ ExitReason = Literal[
     "succeeded", "checkpointed", "out_of_memory", "nan_loss", "invalid_input", "killed", "crashed"
 ]
 
+Precision = Literal["fp32", "bf16"]
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,7 +39,11 @@ class BaseModelSpec(_Frozen):
 
 
 class Hyperparameters(_Frozen):
-    """How one task is trained. One step is `batch_size * gradient_accumulation * ranks` rows."""
+    """How one task is trained. One step is `batch_size * gradient_accumulation * ranks` rows.
+
+    `replay_bytes` is what rows of earlier tasks, trained again with this one's, may take on
+    disk; 0 keeps and replays none.
+    """
 
     epochs: float = Field(default=1.0, gt=0, le=100)
     learning_rate: float = Field(default=2e-4, gt=0, le=1)
@@ -46,11 +52,17 @@ class Hyperparameters(_Frozen):
     warmup_fraction: float = Field(default=0.03, ge=0, lt=1)
     max_grad_norm: float = Field(default=1.0, gt=0)
     max_length: int = Field(default=2048, ge=16, le=131072)
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "fp32"
     seed: int = Field(default=0, ge=0, lt=2**31)
     ranks: int = Field(default=1, ge=1, le=64)
     zero_stage: Literal[2, 3] = 2
     checkpoint_every_steps: int = Field(default=50, ge=1)
+    replay_bytes: int = Field(default=0, ge=0, le=2**40)
+
+    @property
+    def rows_per_step(self) -> int:
+        """Rows that all ranks together take in one optimizer step."""
+        return self.batch_size * self.gradient_accumulation * self.ranks
 
 
 class TrainSpec(_Frozen):
@@ -77,6 +89,19 @@ class TrainSpec(_Frozen):
     instructions: dict[str, str] = Field(default_factory=dict)
 
 
+class AnswerSpec(_Frozen):
+    """Which version shall answer: its base, its deltas (folders, oldest first), its precision.
+
+    An image's file is `blob_dir / digest[:2] / digest`; `batch_size` questions are asked at once.
+    """
+
+    base: BaseModelSpec
+    lineage: tuple[str, ...] = ()
+    blob_dir: str
+    precision: Precision = "fp32"
+    batch_size: int = Field(default=8, ge=1, le=1024)
+
+
 class CanaryPrompt(_Frozen):
     """One prompt with the greedy answer of this version, its parent and the base.
 
@@ -95,22 +120,28 @@ class CanaryPrompt(_Frozen):
 class Canary(_Frozen):
     """Prompts on which a version differs from its parent and base, where such were found.
 
-    `distinguishes_parent` and `distinguishes_base` say whether any prompt does.
+    `distinguishes_parent` and `distinguishes_base` say whether any prompt does; `dtype` is the
+    precision in which the answers were computed.
     """
 
     prompts: tuple[CanaryPrompt, ...] = Field(min_length=1)
     max_tokens: int
     distinguishes_parent: bool
     distinguishes_base: bool
+    dtype: Precision = "fp32"
 
 
 class TrainResult(_Frozen):
-    """A complete attempt's summary: steps, wall seconds, peak bytes, last losses, its files."""
+    """A complete attempt's summary: steps, wall seconds, last losses (where known), its files.
+
+    `peak_memory_bytes` is the largest resident size of rank 0's process: neither the memory of
+    other ranks and of data workers, nor a GPU's, is in it.
+    """
 
     steps: int
     seconds: float
     peak_memory_bytes: int
-    final_loss: float
+    final_loss: float | None
     final_penalty: float | None = None
     resumed_from_step: int | None = None
     trained_parameters: int
@@ -153,6 +184,15 @@ class Outcome(_Frozen):
     code: int
     reason: ExitReason
     message: str
+
+
+def comparable(answer: str) -> str:
+    """Return what a canary compares of a greedy answer: its text without U+FFFD, stripped.
+
+    Of an answer that ends within a character, transformers writes the rest as U+FFFD, vLLM
+    nothing.
+    """
+    return answer.replace("\ufffd", "").strip()
 
 
 def process_start_time(pid: int) -> int | None:

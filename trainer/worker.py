@@ -3,39 +3,16 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import traceback
 from pathlib import Path
-from types import FrameType
 
 from pydantic import ValidationError
 
-from trainer.errors import Stopped, TrainerError
+from trainer.errors import Stopped, TrainerError, reason_of
 from trainer.processes import die_with_parent
-from trainer.spec import EXIT_RESUME, ExitReason, Outcome, TrainSpec, read_spec
-
-
-class StopRequest:
-    """Remembers that SIGTERM arrived; before training began it ends the process at once."""
-
-    def __init__(self, outcome_path: Path) -> None:
-        """Install the handler; `outcome_path` is written if a stop comes before training."""
-        self.requested = False
-        self.training = False
-        self._outcome_path = outcome_path
-        signal.signal(signal.SIGTERM, self._on_stop)
-
-    def _on_stop(self, number: int, frame: FrameType | None) -> None:
-        self.requested = True
-        if not self.training:
-            _report(self._outcome_path, EXIT_RESUME, "checkpointed", "stopped before training")
-            os._exit(EXIT_RESUME)
-
-    def check(self) -> None:
-        """Raise `Stopped` if a stop was requested. For work between training and the result."""
-        if self.requested:
-            raise Stopped("stopped while exporting: a resume continues after the last step")
+from trainer.spec import EXIT_RESUME, BaseModelSpec, TrainSpec, read_spec
+from trainer.stopping import StopRequest, report
 
 
 def work(spec_path: Path) -> int:
@@ -48,7 +25,7 @@ def work(spec_path: Path) -> int:
         return 1
     outcome_path = Path(spec.output_dir) / "outcome.json"
     outcome_path.parent.mkdir(parents=True, exist_ok=True)
-    _prepare_environment(spec)
+    prepare_environment(spec.base)
     code = _run(spec, StopRequest(outcome_path), outcome_path)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -61,7 +38,7 @@ def _run(spec: TrainSpec, stop: StopRequest, outcome_path: Path) -> int:
 
         run(spec, stop)
     except Stopped as stopped:
-        _report(outcome_path, EXIT_RESUME, stopped.reason, str(stopped))
+        report(outcome_path, EXIT_RESUME, stopped.reason, str(stopped))
         return EXIT_RESUME
     except BaseException as error:
         message = f"{type(error).__name__}: {error}"
@@ -69,31 +46,14 @@ def _run(spec: TrainSpec, stop: StopRequest, outcome_path: Path) -> int:
             sys.stderr.write(message + "\n")
         else:
             traceback.print_exc()
-        _report(outcome_path, 1, _reason(error), message)
+        report(outcome_path, 1, reason_of(error), message)
         return 1
     return 0
 
 
-def _reason(error: BaseException) -> ExitReason:
-    if isinstance(error, TrainerError):
-        return error.reason
-    torch_says_so = type(error).__name__ == "OutOfMemoryError" or "allocate memory" in str(error)
-    if isinstance(error, MemoryError) or torch_says_so:
-        return "out_of_memory"
-    return "crashed"
-
-
-def _report(path: Path, code: int, reason: ExitReason, message: str) -> None:
-    outcome = Outcome(code=code, reason=reason, message=message[:2000])
-    try:
-        with path.open("x", encoding="utf-8") as file:  # the first rank to end knows the cause
-            file.write(outcome.model_dump_json())
-    except FileExistsError:
-        return
-
-
-def _prepare_environment(spec: TrainSpec) -> None:
-    if Path(spec.base.path).is_dir():
+def prepare_environment(base: BaseModelSpec) -> None:
+    """Set what the libraries read when they are imported."""
+    if Path(base.path).is_dir():
         os.environ.setdefault("HF_HUB_OFFLINE", "1")  # everything needed lies here
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")  # nothing is compiled; its import is slow

@@ -7,24 +7,22 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from tests.trainer.small import small_config
 from tests.trainer.tiny import colour_samples, save_tiny_base
 from trainer.catalog import METHODS
 from trainer.data import Collator, Corpus
 from trainer.errors import StateError
 from trainer.loop import answer_loss
 from trainer.methods.base import Method, MethodState, build_method, lora_matrices
-from trainer.methods.protected import unpack
 from trainer.modeling import load_base, load_processor
 from trainer.rows import RowEncoder
-from trainer.spec import BaseModelSpec
+from trainer.spec import BaseModelSpec, Hyperparameters
 
-SMALL: dict[str, dict[str, Any]] = {
-    "lora": {"rank": 4, "alpha": 8.0},
-    "reglora": {"rank": 4, "alpha": 8.0, "top_percent": 10.0, "coefficient": 3.0},
-}
+ADAPTERS = sorted(name for name, entry in METHODS.items() if entry.servable_by == "lora")
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +43,19 @@ def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def _prepared(name: str, base: BaseModelSpec, state: MethodState) -> tuple[Method, Any]:
-    method = build_method(name, SMALL[name])
+@pytest.fixture(params=ADAPTERS)
+def adapter(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def _prepared(
+    name: str, base: BaseModelSpec, state: MethodState, batch: dict[str, Tensor]
+) -> tuple[Method, Any]:
+    method = build_method(name, small_config(name))
+    if method.calibration(Hyperparameters()) is not None:
+        model = method.prepare(load_base(base, dtype=torch.float32), state)
+        _train(method, model, batch)
+        method.calibrated(model)
     torch.manual_seed(0)
     return method, method.prepare(load_base(base, dtype=torch.float32), state)
 
@@ -71,33 +80,64 @@ def _train(
 def first_task(
     name: str, base: BaseModelSpec, batch: dict[str, Tensor]
 ) -> tuple[Method, Any, MethodState]:
-    method, model = _prepared(name, base, MethodState())
+    method, model = _prepared(name, base, MethodState(), batch)
     _train(method, model, batch)
     return method, model, method.finish(model)
 
 
 def test_the_config_survives_json(name: str) -> None:
-    config = METHODS[name].config(**SMALL[name])
+    config = METHODS[name].config(**small_config(name))
 
     assert METHODS[name].config.model_validate_json(config.model_dump_json()) == config
 
 
-def test_everything_but_the_adapter_stays_bitwise_the_same(
-    first_task: tuple[Method, Any, MethodState], base: BaseModelSpec
-) -> None:
-    trained = first_task[1].unload().state_dict()
+def test_an_unknown_or_unused_key_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        METHODS[name].config(**small_config(name), coefficent=1.0)
 
-    for key, value in load_base(base, dtype=torch.float32).state_dict().items():
-        assert torch.equal(trained[key], value), key
+
+def test_what_is_not_trained_stays_bitwise_the_same(
+    name: str, base: BaseModelSpec, batch: dict[str, Tensor]
+) -> None:
+    method, model = _prepared(name, base, MethodState(), batch)
+    frozen = {key: it for key, it in model.named_parameters() if not it.requires_grad}
+    before = {key: it.detach().clone() for key, it in frozen.items()}
+
+    _train(method, model, batch)
+
+    assert before
+    for key, weight in frozen.items():
+        assert torch.equal(weight, before[key]), key
+
+
+def test_the_same_seed_gives_the_same_delta_and_state(
+    first_task: tuple[Method, Any, MethodState],
+    name: str,
+    base: BaseModelSpec,
+    batch: dict[str, Tensor],
+    tmp_path: Path,
+) -> None:
+    method, model = _prepared(name, base, MethodState(), batch)
+    _train(method, model, batch)
+    for folder, (told, trained) in {"a": first_task[:2], "b": (method, model)}.items():
+        told.export(trained, tmp_path / folder / "delta", base)
+        told.finish(trained).save(tmp_path / folder / "state")
+
+    for path in (tmp_path / "a").rglob("*.*"):
+        other = tmp_path / "b" / path.relative_to(tmp_path / "a")
+        assert path.read_bytes() == other.read_bytes(), path.name
 
 
 def test_the_first_task_equals_plain_lora(
-    first_task: tuple[Method, Any, MethodState], base: BaseModelSpec, batch: dict[str, Tensor]
+    adapter: str, base: BaseModelSpec, batch: dict[str, Tensor]
 ) -> None:
-    plain, model = _prepared("lora", base, MethodState())
-    _train(plain, model, batch)
+    trained = []
+    for name in (adapter, "lora"):
+        method, model = _prepared(name, base, MethodState(), batch)
+        _train(method, model, batch)
+        trained.append(list(lora_matrices(model)))
 
-    for ours, theirs in zip(lora_matrices(first_task[1]), lora_matrices(model), strict=True):
+    for ours, theirs in zip(*trained, strict=True):
         assert torch.equal(ours.b, theirs.b)
 
 
@@ -120,41 +160,59 @@ def test_the_penalty_is_finite_and_differentiable(
     base: BaseModelSpec,
     batch: dict[str, Tensor],
 ) -> None:
-    method, model = _prepared(name, base, first_task[2])
+    method, model = _prepared(name, base, first_task[2], batch)
     _train(method, model, batch, steps=1)
 
     penalty = method.penalty(model)
 
+    assert (penalty is not None) == method.penalises
     if penalty is not None:
         assert torch.isfinite(penalty)
         assert penalty > 0
         penalty.backward()
-        assert any(matrix.b.grad is not None for matrix in lora_matrices(model))
+        assert any(it.grad is not None for it in model.parameters())
 
 
-def test_the_export_reloads_with_stock_peft(
+def test_the_export_reloads_with_the_same_logits(
     first_task: tuple[Method, Any, MethodState],
     base: BaseModelSpec,
     batch: dict[str, Tensor],
     tmp_path: Path,
 ) -> None:
-    from peft import PeftModel
-
     method, model, _ = first_task
     method.export(model, tmp_path, base)
+    expected = _logits(model, batch)
+    untrained = _logits(load_base(base, dtype=torch.float32), batch)
+
+    reloaded = _logits(load_base(base, dtype=torch.float32, lineage=[str(tmp_path)]), batch)
+
+    torch.testing.assert_close(reloaded, expected, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(untrained, expected, rtol=1e-3, atol=1e-3)
+    for path in tmp_path.glob("*.json"):
+        text = path.read_text(encoding="utf-8")
+        assert base.path not in text
+        assert base.digest in text
+
+
+def test_an_adapter_opens_with_stock_peft(
+    adapter: str, base: BaseModelSpec, batch: dict[str, Tensor], tmp_path: Path
+) -> None:
+    from peft import PeftModel
+
+    method, model = _prepared(adapter, base, MethodState(), batch)
+    _train(method, model, batch)
+    method.export(model, tmp_path, base)
+
+    stock = PeftModel.from_pretrained(load_base(base, dtype=torch.float32), tmp_path)
+
+    assert torch.equal(_logits(stock, batch), _logits(model, batch))
+
+
+@torch.no_grad()
+def _logits(model: Any, batch: dict[str, Tensor]) -> Tensor:
     inputs = {key: value for key, value in batch.items() if key != "labels"}
-    with torch.no_grad():
-        expected = model.eval()(**inputs).logits
-
-    stock = PeftModel.from_pretrained(load_base(base, dtype=torch.float32), tmp_path).eval()
-    composed = load_base(base, dtype=torch.float32, lineage=[str(tmp_path)])
-
-    with torch.no_grad():
-        assert torch.equal(stock(**inputs).logits, expected)
-        torch.testing.assert_close(composed(**inputs).logits, expected, rtol=1e-4, atol=1e-5)
-    text = (tmp_path / "adapter_config.json").read_text(encoding="utf-8")
-    assert base.path not in text
-    assert base.digest in text
+    logits: Tensor = model.eval()(**inputs).logits
+    return logits
 
 
 def test_an_unreadable_state_is_refused(tmp_path: Path) -> None:
@@ -162,85 +220,10 @@ def test_an_unreadable_state_is_refused(tmp_path: Path) -> None:
         MethodState.load(tmp_path / "nowhere")
 
 
-def _reglora(**changes: Any) -> Method:
-    return build_method("reglora", {**SMALL["reglora"], **changes})
-
-
-def _with_update(base: BaseModelSpec, method: Method, state: MethodState, seed: int) -> Any:
-    model = method.prepare(load_base(base, dtype=torch.float32), state)
-    generator = torch.Generator().manual_seed(seed)
-    for matrix in lora_matrices(model):
-        matrix.b.data = torch.randn(matrix.b.shape, generator=generator)
-    return model
-
-
-def test_reglora_keeps_the_union_and_counts_under_concat(base: BaseModelSpec) -> None:
-    states = {}
-    for multiplicity in ("union", "concat"):
-        torch.manual_seed(0)
-        state = MethodState()
-        for seed in (1, 2):
-            method = _reglora(multiplicity=multiplicity)
-            state = method.finish(_with_update(base, method, state, seed))
-        states[multiplicity] = state
-
-    assert states["union"].facts["tasks"] == 2
-    for key, counters in states["concat"].tensors.items():
-        bits = states["union"].tensors[key]
-        share = counters.numel() // 10
-        assert int(counters.sum()) == 2 * share  # each task chose its own tenth
-        assert torch.equal(unpack(bits, counters.shape[1]), counters > 0)
-
-
-def test_reglora_penalty_equals_the_dense_formula(base: BaseModelSpec) -> None:
-    for multiplicity in ("union", "concat"):
-        torch.manual_seed(0)
-        first = _reglora(multiplicity=multiplicity)
-        state = first.finish(_with_update(base, first, MethodState(), 1))
-        again = _reglora(multiplicity=multiplicity)
-        state = again.finish(_with_update(base, again, state, 2))
-        method = _reglora(multiplicity=multiplicity)
-        model = _with_update(base, method, state, 3)
-
-        means = []
-        for matrix in lora_matrices(model):
-            stored = state.tensors[matrix.module]
-            weights = stored if multiplicity == "concat" else unpack(stored, matrix.a.shape[1])
-            update = (matrix.b @ matrix.a).abs().double()
-            means.append((weights * update).sum() / weights.sum())
-
-        penalty = method.penalty(model)
-        assert penalty is not None
-        assert penalty.item() == pytest.approx(3.0 * torch.stack(means).mean().item(), rel=1e-5)
-
-
-def test_reglora_refuses_states_it_cannot_use(base: BaseModelSpec) -> None:
-    method = _reglora()
-    state = method.finish(_with_update(base, method, MethodState(), 1))
-    model = load_base(base, dtype=torch.float32)
-
-    with pytest.raises(StateError, match="union"):
-        _reglora(multiplicity="concat").prepare(model, state)
-    smaller = {key: tensor[:1] for key, tensor in state.tensors.items()}
-    with pytest.raises(StateError, match="another base"):
-        _reglora().prepare(load_base(base, dtype=torch.float32), MethodState(smaller, state.facts))
-
-
-def test_reglora_reads_counts_as_a_union(base: BaseModelSpec) -> None:
-    counted = _reglora(multiplicity="concat")
-    state = counted.finish(_with_update(base, counted, MethodState(), 1))
-
-    method = _reglora()
-    model = _with_update(base, method, state, 2)
-
-    assert method.penalty(model) is not None
-    assert method.finish(model).facts["multiplicity"] == "union"
-
-
 def test_exported_tensors_are_contiguous_and_named_for_engines(
-    first_task: tuple[Method, Any, MethodState], base: BaseModelSpec, tmp_path: Path
+    adapter: str, base: BaseModelSpec, batch: dict[str, Tensor], tmp_path: Path
 ) -> None:
-    method, model, _ = first_task
+    method, model = _prepared(adapter, base, MethodState(), batch)
     method.export(model, tmp_path, base)
 
     tensors = load_file(tmp_path / "adapter_model.safetensors")
@@ -248,3 +231,34 @@ def test_exported_tensors_are_contiguous_and_named_for_engines(
     assert len(tensors) == 2 * 14
     prefix = "base_model.model.model.text_model.layers."
     assert all(key.startswith(prefix) for key in tensors)
+
+
+def test_a_state_of_another_base_or_method_is_refused_by_both_names(
+    first_task: tuple[Method, Any, MethodState], name: str, base: BaseModelSpec
+) -> None:
+    state = first_task[2].of_base(base)
+    other = base.model_copy(update={"digest": "f" * 64})
+
+    state.refuse_foreign(name, base)
+    with pytest.raises(StateError, match=f"(?s){base.digest}.*{other.digest}"):
+        state.refuse_foreign(name, other)
+    if state.tensors:
+        with pytest.raises(StateError, match=f"written by '{name}'.*'another'"):
+            state.refuse_foreign("another", base)
+
+
+def test_a_state_with_unknown_modules_or_shapes_is_refused(
+    first_task: tuple[Method, Any, MethodState],
+    name: str,
+    base: BaseModelSpec,
+    batch: dict[str, Tensor],
+) -> None:
+    state = first_task[2]
+    if not state.tensors:
+        pytest.skip("this method carries no tensors")
+    renamed = {key.replace("text_model", "other_model"): it for key, it in state.tensors.items()}
+    shorter = {key: it[..., :-1] for key, it in state.tensors.items()}
+
+    for tensors in (renamed, shorter):
+        with pytest.raises(StateError, match="base"):
+            _prepared(name, base, MethodState(tensors, state.facts), batch)

@@ -29,7 +29,7 @@ from trainer.methods.reglora import RegLoRA
 from trainer.modeling import find_targets, load_base, load_processor
 from trainer.rows import RowEncoder
 from trainer.spec import BaseModelSpec, Hyperparameters
-from trainer.worker import StopRequest
+from trainer.stopping import StopRequest
 
 COEFFICIENT = 300.0
 MICRO_BATCHES = 6

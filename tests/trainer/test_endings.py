@@ -14,8 +14,17 @@ from trainer import checkpoints
 from trainer.endings import Evidence, classify
 from trainer.events import EventLog
 from trainer.plan import count_steps, plan_training
-from trainer.spec import EXIT_RESUME, ExitReason, Hyperparameters, Outcome, process_start_time
+from trainer.spec import (
+    EXIT_RESUME,
+    ExitReason,
+    Hyperparameters,
+    Outcome,
+    TrainResult,
+    process_start_time,
+)
 
+CRASHED = Outcome(code=1, reason="crashed", message="RuntimeError: Connection closed by peer")
+REFUSED = Outcome(code=1, reason="invalid_input", message="InputError: no image")
 RANK_KILLED = "  exitcode  : -15 (pid: 8)\n  exitcode  : -9 (pid: 7)\n"
 
 
@@ -41,6 +50,13 @@ RANK_KILLED = "  exitcode  : -15 (pid: 8)\n  exitcode  : -9 (pid: 7)\n"
         (Evidence(1, False, False, None, RANK_KILLED, 1), "out_of_memory", None, 9),
         (Evidence(-9, False, True, None, ""), "killed", None, 9),
         (Evidence(-15, False, True, None, ""), "checkpointed", None, 15),
+        # Rank 0 was killed, rank 1 saw a broken connection and said so first.
+        (Evidence(1, False, False, CRASHED, RANK_KILLED, 1), "out_of_memory", 1, None),
+        (Evidence(1, False, True, CRASHED, RANK_KILLED, 1), "out_of_memory", 1, None),
+        (Evidence(1, False, False, CRASHED, RANK_KILLED, 0), "crashed", 1, None),
+        (Evidence(1, False, False, REFUSED, "", 1), "invalid_input", 1, None),
+        (Evidence(-15, False, True, None, "", 1), "checkpointed", None, 15),
+        (Evidence(1, False, False, None, "", 1), "out_of_memory", 1, None),
         (Evidence(1, False, False, None, "torch.OutOfMemoryError: x"), "out_of_memory", 1, None),
         (Evidence(1, False, False, None, "Segmentation"), "crashed", 1, None),
     ],
@@ -107,6 +123,59 @@ def test_events_are_sparse_but_the_last_step_is_always_there(tmp_path: Path) -> 
     assert len(steps) <= 4
     assert events.last_losses() == (0.01, None)
     events.close()
+
+
+def test_a_result_without_a_known_loss_can_be_read_back(tmp_path: Path) -> None:
+    events = EventLog(tmp_path)
+    loss, penalty = events.last_losses()
+    events.close()
+    result = TrainResult(
+        steps=6,
+        seconds=1.0,
+        peak_memory_bytes=1,
+        final_loss=loss,
+        final_penalty=penalty,
+        trained_parameters=1,
+        files={},
+    )
+
+    assert loss is None
+    assert TrainResult.model_validate_json(result.model_dump_json()) == result
+
+
+STOP = """
+import os, signal, sys
+from pathlib import Path
+from trainer.errors import Stopped
+from trainer.stopping import StopRequest
+
+stop = StopRequest(Path(sys.argv[1]))
+stop.training = True
+if sys.argv[2] == "late":  # while the last step is taken
+    os.kill(os.getpid(), signal.SIGTERM)
+try:
+    stop.end_training()
+except Stopped as stopped:
+    sys.exit(f"{stopped.reason}: {stopped}")
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+def _stop(folder: Path, when: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", STOP, str(folder / "outcome.json"), when]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+def test_a_stop_after_training_ends_the_process_at_once(tmp_path: Path) -> None:
+    ended = _stop(tmp_path, "after")
+
+    assert ended.returncode == EXIT_RESUME, ended.stderr
+    outcome = Outcome.model_validate_json((tmp_path / "outcome.json").read_text(encoding="utf-8"))
+    assert (outcome.code, outcome.reason) == (EXIT_RESUME, "checkpointed")
+
+
+def test_a_stop_in_the_last_step_is_obeyed_before_the_export(tmp_path: Path) -> None:
+    assert "checkpointed: stopped outside training" in _stop(tmp_path, "late").stderr
 
 
 @pytest.mark.parametrize(

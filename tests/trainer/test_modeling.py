@@ -11,11 +11,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.trainer.tiny import colour_samples
+from tests.trainer.tiny import colour_samples, make_spec
 from trainer.canary import Answer, GreedyReader, Question, canary_questions, choose
-from trainer.errors import DeltaError, InputError, TargetError
+from trainer.errors import DeltaError, InputError, NonFiniteLoss, TargetError
 from trainer.methods.base import MethodState, build_method, lora_matrices
 from trainer.modeling import find_targets, load_base, load_processor
+from trainer.run import _export
 from trainer.spec import BaseModelSpec
 
 
@@ -84,6 +85,21 @@ def test_bf16_is_cast_once(tiny_base: BaseModelSpec, tmp_path: Path) -> None:
         assert torch.equal(left.to(torch.bfloat16), right)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_buffers_are_those_of_the_library(tiny_base: BaseModelSpec, dtype: torch.dtype) -> None:
+    from transformers import AutoModelForImageTextToText
+
+    stock = AutoModelForImageTextToText.from_pretrained(tiny_base.path, dtype=dtype)
+
+    ours = dict(load_base(tiny_base, dtype=dtype).named_buffers())
+
+    assert any("inv_freq" in name for name in ours)
+    assert ours.keys() == dict(stock.named_buffers()).keys()
+    for name, buffer in stock.named_buffers():
+        assert ours[name].dtype == buffer.dtype, name
+        assert torch.equal(ours[name], buffer), name
+
+
 @pytest.mark.parametrize("fault", ["missing", "dora", "shape", "module"])
 def test_deltas_that_do_not_fit_are_refused(
     tiny_base: BaseModelSpec, tmp_path: Path, fault: str
@@ -132,7 +148,7 @@ def test_batched_canary_answers_equal_single_ones(
     tiny_base: BaseModelSpec, model: Any, tmp_path: Path
 ) -> None:
     questions = canary_questions(colour_samples(tmp_path, 7), {})
-    reader = GreedyReader(load_processor(tiny_base), tmp_path, lambda: None)
+    reader = GreedyReader(load_processor(tiny_base), tmp_path)
 
     together = reader.answers(model, questions)
     alone = [reader.answers(model, [question])[0] for question in questions]
@@ -140,6 +156,34 @@ def test_batched_canary_answers_equal_single_ones(
     assert [it.text for it in together] == [it.text for it in alone]
     for left, right in zip(together, alone, strict=True):
         assert left.logprobs == pytest.approx(right.logprobs, abs=1e-4)
+
+
+def test_the_bases_generation_config_does_not_bend_the_answers(
+    tiny_base: BaseModelSpec, model: Any, tmp_path: Path
+) -> None:
+    questions = canary_questions(colour_samples(tmp_path, 4), {})
+    reader = GreedyReader(load_processor(tiny_base), tmp_path)
+    plain = reader.answers(model, questions)
+    bent = load_base(tiny_base, dtype=torch.float32)
+    bent.generation_config.repetition_penalty = 3.0
+    bent.generation_config.no_repeat_ngram_size = 1
+    bent.generation_config.suppress_tokens = list(range(10, 400))
+
+    assert reader.answers(bent, questions) == plain
+    assert bent.generation_config.eos_token_id == model.config.eos_token_id
+
+
+def test_an_export_that_is_not_finite_is_refused(
+    tiny_base: BaseModelSpec, model: Any, tmp_path: Path
+) -> None:
+    method = build_method("lora", {"rank": 2, "alpha": 3.0})
+    prepared = method.prepare(model, MethodState())
+    spec = make_spec(tmp_path, tiny_base)
+    _export(prepared, method, spec)
+    next(lora_matrices(prepared)).b.data[0, 0] = float("inf")
+
+    with pytest.raises(NonFiniteLoss, match=r"lora_B.*adapter_model.*learning_rate"):
+        _export(prepared, method, spec)
 
 
 def _answers(*texts: str) -> list[Answer]:
@@ -170,3 +214,31 @@ def test_a_version_without_difference_says_so() -> None:
     assert len(canary.prompts) == 2
     assert not canary.distinguishes_parent
     assert not canary.distinguishes_base
+
+
+def test_a_canary_takes_stable_answers_only_where_there_are_any() -> None:
+    questions = [Question(str(number), ()) for number in range(4)]
+    base = _answers("x", "x", "x", "x")
+    margins = [0.01, 0.3, 0.0, 2.0]
+    this = [Answer(text, (-0.1,), m) for text, m in zip("abcx", margins, strict=True)]
+
+    exact = choose(questions, this, base, base)
+    rounded = choose(questions, this, base, base, dtype="bf16")
+    shaky = choose(questions, [Answer("a", (-0.1,), 0.01)] * 4, base, base)
+
+    assert [prompt.question for prompt in exact.prompts] == ["1"]
+    assert [prompt.question for prompt in rounded.prompts] == ["3"]  # in 16 bits 0.3 is not clear
+    assert (exact.dtype, rounded.dtype) == ("fp32", "bf16")
+    assert len(shaky.prompts) == 4
+
+
+def test_a_canary_avoids_answers_cut_within_a_character() -> None:
+    questions = [Question(str(number), ()) for number in range(3)]
+    this = _answers("a p\ufffd", "ab", "ab\ufffd")
+    base = _answers("x", "x", "ab")
+
+    canary = choose(questions, this, base, base)
+    broken = choose(questions[2:], this[2:], base[2:], base[2:])
+
+    assert [prompt.question for prompt in canary.prompts] == ["1"]
+    assert not broken.distinguishes_base  # the same but for an incomplete character

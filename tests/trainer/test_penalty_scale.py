@@ -16,15 +16,7 @@ from trainer.spec import BaseModelSpec
 pytestmark = pytest.mark.conformance
 
 
-@pytest.mark.parametrize(
-    ("ranks", "stage"),
-    [
-        (1, 2),
-        pytest.param(2, 2, marks=pytest.mark.deep),
-        pytest.param(1, 3, marks=pytest.mark.deep),
-        pytest.param(2, 3, marks=pytest.mark.deep),
-    ],
-)
+@pytest.mark.parametrize(("ranks", "stage"), [(1, 2), (2, 2), (1, 3), (2, 3)])
 def test_penalty_gradient_is_exact(
     tiny_base: BaseModelSpec, tmp_path: Path, ranks: int, stage: int
 ) -> None:

@@ -1,63 +1,25 @@
-"""The maths of protected places, against a pencil and against dense formulas."""
+"""Which places are protected: choosing, counting, storing."""
 
 from __future__ import annotations
+
+import zlib
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
-from trainer.methods import protected
-from trainer.methods.protected import (
-    count_again,
-    mean_at_protected,
-    pack,
-    top_places,
-    unpack,
-)
-
-# B A = [[3, 4], [-6, -8]]
-PENCIL_A, PENCIL_B = torch.tensor([[3.0, 4.0]]), torch.tensor([[1.0], [-2.0]])
+from trainer.methods.protected import Places, pack, top_places, unpack
 
 
-def test_penalty_is_the_mean_absolute_update_at_protected_places() -> None:
-    weights = torch.tensor([[0, 1], [1, 0]])  # 4 and -6
-
-    value = mean_at_protected(PENCIL_A, PENCIL_B, lambda i, j: weights[i:j], 2.0)
-
-    assert value.item() == pytest.approx((4 + 6) / 2)
+def _counts(places: Places) -> Tensor:
+    return places.weights(0, places.shape[0], torch.uint8)
 
 
-def test_a_place_chosen_twice_weighs_twice() -> None:
-    counts = torch.tensor([[0, 2], [1, 0]], dtype=torch.uint8)
-
-    value = mean_at_protected(PENCIL_A, PENCIL_B, lambda i, j: counts[i:j], 3.0)
-
-    assert value.item() == pytest.approx((4 + 4 + 6) / 3)
-
-
-@pytest.mark.parametrize("tile", [1, 7, 10**6])
-def test_value_and_gradients_equal_the_dense_formula(
-    tile: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(protected, "TILE_ELEMENTS", tile)
-    generator = torch.Generator().manual_seed(0)
-    a = torch.randn(3, 11, generator=generator, dtype=torch.float64, requires_grad=True)
-    b = torch.randn(9, 3, generator=generator, dtype=torch.float64, requires_grad=True)
-    counts = torch.randint(0, 4, (9, 11), generator=generator, dtype=torch.uint8)
-    rows, columns = zip(
-        *[(i, j) for i in range(9) for j in range(11) for _ in range(int(counts[i, j]))],
-        strict=True,
-    )
-    dense = (b @ a)[list(rows), list(columns)].abs().mean()  # the published code's index list
-    wanted = torch.autograd.grad(dense * 7, (a, b))
-
-    value = mean_at_protected(a, b, lambda i, j: counts[i:j], float(counts.sum()))
-    got = torch.autograd.grad(value * 7, (a, b))
-
-    assert value.item() == pytest.approx(dense.item(), rel=1e-6)
-    for left, right in zip(got, wanted, strict=True):
-        torch.testing.assert_close(left, right, rtol=1e-6, atol=1e-12)
+def _chosen(out: int, width: int, tasks: int, seed: int) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.rand(out, width, generator=generator) < 0.3 for _ in range(tasks)]
 
 
 @pytest.mark.parametrize(("percent", "count"), [(2.0, 1), (50.0, 32), (1.0, 0), (100.0, 64)])
@@ -81,10 +43,16 @@ def test_ties_go_to_the_first_places_in_reading_order() -> None:
     assert chosen.flatten().tolist() == [True] * 6 + [False] * 6
 
 
+def test_bits_lie_lowest_first() -> None:
+    mask = torch.tensor([[True, False, True, False, False, False, False, True, True, False]])
+
+    assert pack(mask).tolist() == [[0b10000101, 0b1]]
+
+
 @settings(deadline=None)
 @given(st.integers(1, 9), st.integers(1, 40), st.integers(0, 2**31))
 def test_pack_and_unpack_are_inverse(out: int, width: int, seed: int) -> None:
-    mask = torch.rand(out, width, generator=torch.Generator().manual_seed(seed)) < 0.5
+    mask = _chosen(out, width, 1, seed)[0]
 
     bits = pack(mask)
 
@@ -93,17 +61,74 @@ def test_pack_and_unpack_are_inverse(out: int, width: int, seed: int) -> None:
 
 
 @settings(deadline=None)
-@given(st.integers(0, 2**31))
-def test_union_of_bits_is_the_union_of_masks(seed: int) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    left, right = (torch.rand(5, 19, generator=generator) < 0.3 for _ in range(2))
+@given(st.integers(1, 40), st.integers(1, 9), st.integers(0, 2**31))
+def test_counts_and_unions_are_those_of_the_masks(width: int, tasks: int, seed: int) -> None:
+    masks = _chosen(5, width, tasks, seed)
+    counted = union = Places.none(5, width)
+    for mask in masks:
+        counted, union = counted.counted(mask), union.joined(mask)
+    wanted = torch.stack(masks).sum(dim=0)
 
-    assert torch.equal(unpack(pack(left) | pack(right), 19), left | right)
+    assert torch.equal(_counts(counted), wanted.to(torch.uint8))
+    assert torch.equal(_counts(union), (wanted > 0).to(torch.uint8))
+    assert torch.equal(counted.union().planes, union.planes)
+    assert counted.total() == int(wanted.sum())
+    assert union.share() == counted.share() == pytest.approx(float((wanted > 0).float().mean()))
+    assert len(union.planes) == 1
+    assert len(counted.planes) == max(1, int(wanted.max()).bit_length())
 
 
-def test_counters_stop_at_255() -> None:
-    counters = torch.tensor([[255, 254, 0]], dtype=torch.uint8)
+def test_a_union_stays_one_bit_per_entry_however_many_tasks() -> None:
+    places = Places.none(64, 64)
+    for mask in _chosen(64, 64, 7, seed=0):
+        places = places.joined(mask)
 
-    raised = count_again(counters, torch.tensor([[True, True, False]]))
+        assert places.planes.nbytes * 8 == 64 * 64
 
-    assert raised.tolist() == [[255, 255, 0]]
+
+@settings(deadline=None)
+@given(st.integers(1, 9), st.integers(1, 40), st.integers(1, 7), st.integers(0, 2**31))
+def test_deflated_places_come_back(out: int, width: int, tasks: int, seed: int) -> None:
+    places = Places.none(out, width)
+    for mask in _chosen(out, width, tasks, seed):
+        places = places.counted(mask)
+
+    back = Places.inflated(places.deflated(), (out, width), len(places.planes))
+
+    assert torch.equal(back.planes, places.planes)
+    assert back.shape == (out, width)
+
+
+def test_two_percent_deflate_to_a_fifth_of_a_bit_per_entry() -> None:
+    mask = torch.rand(512, 512, generator=torch.Generator().manual_seed(0)) < 0.02
+
+    assert Places.none(512, 512).joined(mask).deflated().numel() * 8 < 0.21 * mask.numel()
+
+
+def _stream(raw: bytes) -> Tensor:
+    return torch.frombuffer(bytearray(zlib.compress(raw)), dtype=torch.uint8)
+
+
+@pytest.mark.parametrize(
+    ("stream", "told"),
+    [
+        (torch.arange(9, dtype=torch.uint8), "no zlib stream"),
+        (_stream(b"123"), "3 bytes, cut off or with a rest, 4 times 1 to 2 expected"),
+        (_stream(b""), "0 bytes, 4 times 1 to 2 expected"),
+        (_stream(bytes(12)), "9 bytes, cut off or with a rest"),
+        (_stream(bytes(10**6)), "9 bytes, cut off or with a rest"),
+        (torch.cat((_stream(b"1234"), torch.zeros(1, dtype=torch.uint8))), "4 bytes, cut off"),
+        (_stream(b"1234")[:-2], "4 bytes, cut off"),
+    ],
+)
+def test_streams_of_another_size_are_refused(stream: Tensor, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        Places.inflated(stream, (2, 10), 2)
+
+
+def test_bits_past_the_last_place_are_noticed() -> None:
+    bits = torch.tensor([[[255, 0b11], [0, 0b111]]], dtype=torch.uint8)
+
+    assert Places(bits, 10).has_stray_bits()
+    assert not Places(bits, 11).has_stray_bits()
+    assert not Places(bits, 16).has_stray_bits()

@@ -149,12 +149,13 @@ def make_spec(
     """Write a corpus and a spec (`<name>.json`) under `root`; return the spec.
 
     `changes` override spec fields; `hyperparameters` may be a dict of single fields, and
-    `text_rows=False` gives every row a picture.
+    `text_rows=False` gives every row a picture; another `seed` makes another corpus, and
+    `blobs` is where images go.
     """
-    blobs = root / "blobs"
+    blobs = changes.pop("blobs", root / "blobs")
     corpus, canary = root / f"{name}.jsonl", root / f"{name}-canary.jsonl"
-    text_rows = changes.pop("text_rows", True)
-    write_samples(corpus, colour_samples(blobs, rows, turns=2, text_rows=text_rows))
+    text_rows, seed = changes.pop("text_rows", True), changes.pop("seed", 0)
+    write_samples(corpus, colour_samples(blobs, rows, seed, turns=2, text_rows=text_rows))
     write_samples(canary, colour_samples(blobs, 6, seed=1000))
     hyper = {"learning_rate": 5e-3, "batch_size": 4, "checkpoint_every_steps": 4}
     hyper.update(changes.pop("hyperparameters", {}))

@@ -1,15 +1,17 @@
 """The method contract: a few hooks that return values. The loop knows nothing else of a method.
 
-Order of calls, on every rank: `prepare` (before the DeepSpeed engine exists), `mask_gradients`,
-then `penalty` once per optimizer step, and after the last step `finish` and `export`. At
-ZeRO-3 the loop gathers the trainable parameters around `penalty`, `finish` and `export`.
+Order of calls, on every rank: `inherit`, `prepare` (before the DeepSpeed engine exists),
+`mask_gradients`, then `penalty` once per optimizer step, and after the last step `finish` and
+`export`. At ZeRO-3 the loop gathers the trainable parameters around `calibrated`, `penalty`,
+`finish` and `export`. A method that `calibrates` is trained twice from the same weights: the
+whole order up to the last step, then `calibrated`, then the order again.
 """
 
 from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -21,7 +23,7 @@ from torch import Tensor, nn
 
 from trainer.catalog import METHODS
 from trainer.errors import StateError
-from trainer.spec import BaseModelSpec
+from trainer.spec import BaseModelSpec, Hyperparameters
 
 TENSORS_FILE = "state.safetensors"
 FACTS_FILE = "state.json"
@@ -54,6 +56,25 @@ class MethodState:
             raise StateError(f"Cannot read the parent's method state: {error}") from error
         return MethodState(tensors, facts)
 
+    def of_base(self, base: BaseModelSpec) -> MethodState:
+        """Return the state with its base's digest among the facts."""
+        return MethodState(self.tensors, {**self.facts, "base": base.digest})
+
+    def refuse_foreign(self, method: str, base: BaseModelSpec) -> None:
+        """Raise StateError for the state of another base, or of another method with tensors."""
+        origin, writer = self.facts.get("base", base.digest), self.facts.get("method", method)
+        if origin != base.digest:
+            raise StateError(
+                f"The parent's method state belongs to the base with digest {origin}, this task "
+                f"trains {base.source!r} with digest {base.digest}: continue on that base, or "
+                "start a new stream."
+            )
+        if writer != method and self.tensors:
+            raise StateError(
+                f"The parent's method state was written by {writer!r}, this task trains with "
+                f"{method!r}: use {writer!r}, or start a new stream."
+            )
+
 
 @dataclass(frozen=True)
 class LoRAMatrix:
@@ -72,6 +93,26 @@ class Method(ABC):
     """A continual-learning method. One module, one line in `trainer.catalog`."""
 
     name: ClassVar[str]
+
+    @property
+    def penalises(self) -> bool:
+        """Whether there may be a penalty at all."""
+        return type(self).penalty is not Method.penalty
+
+    def inherit(self, lineage: Sequence[str]) -> Sequence[str]:
+        """Return the deltas that are to be part of the base in `prepare`, oldest first.
+
+        Default: all. A method that trains the parent's own delta on keeps it and leaves it out.
+        Raises DeltaError when the lineage is none that it can continue.
+        """
+        return lineage
+
+    def calibration(self, hyperparameters: Hyperparameters) -> Hyperparameters | None:
+        """Return how to train once before the training proper; default None: not at all."""
+        return None
+
+    def calibrated(self, model: nn.Module) -> None:  # noqa: B027 (optional hook)
+        """Learn from the calibrated model, which is then thrown away; default: nothing."""
 
     @abstractmethod
     def prepare(self, model: nn.Module, state: MethodState) -> nn.Module:
@@ -103,6 +144,20 @@ def build_method(name: str, config: dict[str, Any]) -> Method:
     module, _, class_name = entry.class_path.partition(":")
     method: Method = getattr(import_module(module), class_name)(entry.config(**config))
     return method
+
+
+def refuse_unknown_modules(model: nn.Module, names: Iterable[str]) -> None:
+    """Raise StateError for a module that a state speaks of and the base does not have.
+
+    `model` is the prepared model; `names` are paths in the base.
+    """
+    known = {name.removeprefix("base_model.model.") for name, _ in model.named_modules()}
+    unknown = sorted(set(names) - known)
+    if unknown:
+        raise StateError(
+            f"The method state knows the module {unknown[0]!r}, which this base does not have "
+            f"({len(unknown)} such in all): the state belongs to another base."
+        )
 
 
 def lora_matrices(model: nn.Module) -> Iterator[LoRAMatrix]:

@@ -1,73 +1,79 @@
-"""Sequential LoRA: a fresh adapter on the summed lineage, nothing protected."""
+"""Sequential LoRA: a fresh adapter on the lineage's sum, or one adapter trained on and on."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from safetensors.torch import save_file
+import torch
 from torch import nn
 
-from trainer.methods.base import Method, MethodState, lora_matrices
+from trainer.deltas import DeltaMatrix, read_delta
+from trainer.errors import DeltaError
+from trainer.methods.adapter import AdapterMethod
+from trainer.methods.base import MethodState, lora_matrices
 from trainer.methods.configs import LoRAConfig
-from trainer.modeling import find_targets
-from trainer.spec import BaseModelSpec
 
 
-class LoRA(Method):
-    """Plain LoRA on the lineage's sum (SEFE, arXiv 2505.02486, section 2.1 of its life cycle).
+class LoRA(AdapterMethod):
+    """Plain LoRA, nothing protected: `W x + alpha / rank * B A x`.
 
-    The update of a matrix is `alpha / rank * B @ A`, B starting at zero.
+    "merge_then_new" (SEFE, arXiv 2505.02486, its code's life cycle): W is the base with all
+    earlier updates added. "continue" (CoIN, arXiv 2403.08350): W is the base, A and B begin
+    where the parent's adapter ended and stand for all tasks.
     """
 
     name: ClassVar[str] = "lora"
 
     def __init__(self, config: LoRAConfig) -> None:
         """Train with `config`."""
-        self.config = config
+        super().__init__(config)
+        self.config: LoRAConfig = config
+        self._parent: dict[str, DeltaMatrix] = {}
+
+    def inherit(self, lineage: Sequence[str]) -> Sequence[str]:
+        """Return the lineage, or nothing when its one adapter is to be continued."""
+        if self.config.carry_over == "merge_then_new" or not lineage:
+            return lineage
+        deltas = [read_delta(Path(folder)) for folder in lineage]
+        if len(deltas) > 1 or deltas[0].weights or not deltas[0].matrices:
+            raise DeltaError(
+                f"carry_over 'continue' trains one adapter on, the lineage has {len(deltas)} "
+                "deltas below this task: use 'merge_then_new', or continue from the stream's "
+                "first version."
+            )
+        self._parent = {matrix.module: matrix for matrix in deltas[0].matrices}
+        return ()
 
     def prepare(self, model: nn.Module, state: MethodState) -> nn.Module:
-        """Return the model with fp32-initialised adapters on its targets, all else frozen."""
-        from peft import LoraConfig, get_peft_model
-
-        alpha: Any = self.config.alpha  # PEFT says int and takes any number
-        config = LoraConfig(
-            r=self.config.rank,
-            lora_alpha=int(alpha) if alpha == int(alpha) else alpha,
-            lora_dropout=self.config.dropout,
-            target_modules=find_targets(model, self.config.target_modules),
-            bias="none",
-        )
-        wrapped: nn.Module = get_peft_model(model, config, autocast_adapter_dtype=False)
+        """Return the model with its adapters, fresh or as the parent left them."""
+        wrapped = super().prepare(model, state)
+        if self._parent:
+            self._take_over(wrapped)
         return wrapped
 
-    def finish(self, model: nn.Module) -> MethodState:
-        """Return an empty state: plain LoRA protects nothing."""
-        return MethodState(facts={"method": self.name})
-
-    def export(self, model: nn.Module, folder: Path, base: BaseModelSpec) -> None:
-        """Write a plain PEFT folder: `adapter_config.json` and `adapter_model.safetensors`."""
-        folder.mkdir(parents=True, exist_ok=True)
-        tensors = {}
-        for matrix in lora_matrices(model):
-            stem = f"base_model.model.{matrix.module}"
-            tensors[f"{stem}.lora_A.weight"] = matrix.a.detach().cpu().contiguous()
-            tensors[f"{stem}.lora_B.weight"] = matrix.b.detach().cpu().contiguous()
-        save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
-        config = json.dumps(_portable_config(model, base), indent=1, sort_keys=True)
-        (folder / "adapter_config.json").write_text(config + "\n", encoding="utf-8")
-
-
-def _portable_config(model: Any, base: BaseModelSpec) -> dict[str, Any]:
-    """Return PEFT's config with the base named by source and digest, not by a folder."""
-    config = model.peft_config["default"].to_dict()
-    config["base_model_name_or_path"] = f"{base.source}#{base.digest}"
-    config["revision"] = base.revision
-    config["inference_mode"] = True
-    config["target_modules"] = sorted(config["target_modules"])
-    return {key: value for key, value in config.items() if _is_plain(value)}
+    @torch.no_grad()
+    def _take_over(self, model: nn.Module) -> None:
+        ours = {matrix.module: matrix for matrix in lora_matrices(model)}
+        theirs = self._parent
+        if different := sorted(ours.keys() ^ theirs.keys()):
+            raise DeltaError(
+                f"carry_over 'continue' needs the parent's target_modules: {different[0]!r} is "
+                f"adapted in {'this task' if different[0] in ours else 'the parent'} only."
+            )
+        for name, matrix in ours.items():
+            parent = theirs[name]
+            if (parent.a.shape, parent.b.shape) != (matrix.a.shape, matrix.b.shape):
+                raise DeltaError(_unlike(name, tuple(parent.a.shape), tuple(matrix.a.shape)))
+            if parent.scale != matrix.scale:
+                raise DeltaError(_unlike(name, parent.scale, matrix.scale))
+            matrix.a.copy_(parent.a)
+            matrix.b.copy_(parent.b)
 
 
-def _is_plain(value: Any) -> bool:
-    return isinstance(value, str | int | float | bool | list | dict | None)
+def _unlike(name: str, parent: object, here: object) -> str:
+    return (
+        "carry_over 'continue' needs the parent's rank and alpha: (rank, in) or alpha / rank of "
+        f"{name!r} is {parent} in the parent, {here} in this task."
+    )

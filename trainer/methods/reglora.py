@@ -3,123 +3,199 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from trainer.deltas import WholeWeight, write_weights
 from trainer.errors import StateError
-from trainer.methods.base import LoRAMatrix, MethodState, lora_matrices
+from trainer.methods.adapter import AdapterMethod
+from trainer.methods.base import MethodState, lora_matrices
 from trainer.methods.configs import RegLoRAConfig
-from trainer.methods.lora import LoRA
-from trainer.methods.protected import count_again, mean_at_protected, pack, top_places, unpack
+from trainer.methods.protected import Kernel, Places, kernel_for, mean_at_protected, top_places
+from trainer.modeling import projector_of
+from trainer.spec import BaseModelSpec
+
+MAX_COUNTED_TASKS = 255
+"""Counts up to this are exact in every dtype that a gradient is formed in."""
+Shapes = dict[str, tuple[int, int]]
 
 
 @dataclass(frozen=True)
-class Places:
-    """The protected places of one matrix (O, I): packed bits ("union") or counters ("concat")."""
+class Held:
+    """What computes the mean at one matrix's places, and the sum of their counts."""
 
-    stored: Tensor
-    width: int
-    counted: bool
+    kernel: Kernel
     total: float
-
-    @staticmethod
-    def of(stored: Tensor, width: int, *, counted: bool) -> Places:
-        """Return the places with their total weight computed, which is 0 for none."""
-        dense = stored if counted else unpack(stored, width)
-        return Places(stored, width, counted, float(dense.sum(dtype=torch.int64)))
-
-    def weights(self, first: int, last: int) -> Tensor:
-        """Return how often each place in rows `first` to before `last` was chosen."""
-        rows = self.stored[first:last]
-        return rows if self.counted else unpack(rows, self.width)
-
-    def moved_to(self, device: torch.device) -> Places:
-        """Return the same places on another device."""
-        return Places(self.stored.to(device), self.width, self.counted, self.total)
+    device: torch.device
 
 
-class RegLoRA(LoRA):
+class RegLoRA(AdapterMethod):
     """LoRA whose loss is task loss + coefficient * R (SEFE, arXiv 2505.02486).
 
-    R is the mean over all adapted matrices of the mean of |B A| over a matrix's protected
-    places; A and B are this task's, without the scale alpha / rank. A matrix without protected
-    places counts as zero. With multiplicity "concat" the inner mean weights a place by the
-    number of tasks that chose it.
+    R = 1 / divisor * sum over adapted matrices of the mean of |B A| over a matrix's protected
+    places, divisor being the number of adapted matrices unless set; A and B are this task's,
+    without the scale alpha / rank. A matrix without protected places counts as zero. With
+    multiplicity "concat" the mean weights a place by the number of tasks that chose it.
     """
 
     name: ClassVar[str] = "reglora"
 
     def __init__(self, config: RegLoRAConfig) -> None:
-        """Train with `config`; nothing is protected before `prepare`."""
+        """Train with `config`; nothing is protected before `prepare`.
+
+        `places` are the protected places by module: what is carried from the parent.
+        """
         super().__init__(config)
         self.config: RegLoRAConfig = config
-        self._places: dict[str, Places] = {}
+        self.places: dict[str, Places] = {}
+        self._held: dict[str, Held | None] = {}
+        self._projector: dict[str, nn.Parameter] = {}
         self._tasks = 0
 
     def prepare(self, model: nn.Module, state: MethodState) -> nn.Module:
-        """Return the model with adapters; the parent's places are protected from now on."""
+        """Return the model with adapters; the parent's places are protected from now on.
+
+        Places of matrices that this task does not adapt are kept for later tasks. Raises
+        StateError for places that do not fit the base's linear layers or the config.
+        """
+        self._tasks = _tasks_of(state)
+        self.places = read_places(state, _linear_shapes(model))
+        if self.config.multiplicity == "union":
+            self.places = {name: places.union() for name, places in self.places.items()}
+        else:
+            self._refuse_uncountable(state)
+        if self.config.train_projector:
+            inside = {id(weight) for weight in projector_of(model)}
+            named = model.named_parameters()
+            self._projector = {name: weight for name, weight in named if id(weight) in inside}
         wrapped = super().prepare(model, state)
-        counted = self.config.multiplicity == "concat"
-        stored_as = state.facts.get("multiplicity", self.config.multiplicity)
-        if stored_as == "union" and counted:
-            raise StateError(
-                "multiplicity 'concat' needs counts, and the parent version kept a union only: "
-                "use multiplicity 'union' or start a new stream."
-            )
-        self._tasks = int(state.facts.get("tasks", 0))
-        for matrix in lora_matrices(wrapped):
-            stored = state.tensors.get(matrix.module)
-            if stored is not None:
-                if stored_as == "concat" and not counted:
-                    stored = pack(stored > 0)
-                self._places[matrix.module] = _checked(matrix, stored, counted=counted)
+        for weight in self._projector.values():
+            weight.requires_grad_(True)
         return wrapped
 
     def penalty(self, model: nn.Module) -> Tensor | None:
         """Return coefficient * R, a scalar >= 0; None while nothing is protected."""
-        if not self._places:
+        if not self.places:
             return None
         terms, num_matrices = [], 0
         for matrix in lora_matrices(model):
             num_matrices += 1
-            places = self._places.get(matrix.module)
-            if places is None or not places.total:
-                continue
-            if places.stored.device != matrix.a.device:
-                places = self._places[matrix.module] = places.moved_to(matrix.a.device)
-            terms.append(mean_at_protected(matrix.a, matrix.b, places.weights, places.total))
+            held = self._holder(matrix.module, matrix.a)
+            if held is not None:
+                terms.append(mean_at_protected(matrix.a, matrix.b, held.kernel, held.total))
         if not terms:
             return None
-        return self.config.coefficient * torch.stack(terms).sum() / num_matrices
+        divisor = self.config.divisor or num_matrices
+        return self.config.coefficient * torch.stack(terms).sum() / divisor
 
     def finish(self, model: nn.Module) -> MethodState:
         """Return the lineage's places with this task's largest entries of |B A| added."""
-        tensors = {name: places.stored.cpu() for name, places in self._places.items()}
+        tensors = {name: it.deflated() for name, it in self.places.items()}
         for matrix in lora_matrices(model):
             chosen = top_places(matrix.a, matrix.b, self.config.top_percent).cpu()
-            before = tensors.get(matrix.module)
-            if self.config.multiplicity == "concat":
-                earlier = torch.zeros_like(chosen, dtype=torch.uint8) if before is None else before
-                tensors[matrix.module] = count_again(earlier, chosen)
-            else:
-                bits = pack(chosen)
-                tensors[matrix.module] = bits if before is None else bits | before
-        facts = {
-            "method": self.name,
-            "multiplicity": self.config.multiplicity,
-            "tasks": self._tasks + 1,
-        }
-        return MethodState(tensors, facts)
-
-
-def _checked(matrix: LoRAMatrix, stored: Tensor, *, counted: bool) -> Places:
-    out, width = matrix.b.shape[0], matrix.a.shape[1]
-    wanted = (out, width) if counted else (out, -(-width // 8))
-    if tuple(stored.shape) != wanted or stored.dtype != torch.uint8:
-        raise StateError(
-            f"Protected places of {matrix.module!r} are {stored.dtype} {tuple(stored.shape)}, "
-            f"this base needs uint8 {wanted}: the state belongs to another base."
+            before = self.places.get(matrix.module) or Places.none(*chosen.shape)
+            counts = self.config.multiplicity == "concat"
+            places = before.counted(chosen) if counts else before.joined(chosen)
+            tensors[matrix.module] = places.deflated()
+        return MethodState(
+            tensors,
+            {
+                "method": self.name,
+                "multiplicity": self.config.multiplicity,
+                "tasks": self._tasks + 1,
+                "compression": "zlib",
+            },
         )
-    return Places.of(stored, width, counted=counted)
+
+    def export(self, model: nn.Module, folder: Path, base: BaseModelSpec) -> None:
+        """Write a plain PEFT folder and, where it is trained, the projector beside it."""
+        super().export(model, folder, base)
+        if self._projector:
+            whole = {name: WholeWeight(weight) for name, weight in self._projector.items()}
+            write_weights(folder, base, whole)
+
+    def _holder(self, module: str, a: Tensor) -> Held | None:
+        known = self._held.get(module)
+        if module not in self._held or (known is not None and known.device != a.device):
+            self._held[module] = known = self._made_holder(module, a)
+        return known
+
+    def _made_holder(self, module: str, a: Tensor) -> Held | None:
+        places = self.places.get(module)
+        total = places.total() if places is not None else 0
+        if places is None or total == 0:
+            return None
+        return Held(kernel_for(places.moved_to(a.device), a), float(total), a.device)
+
+    def _refuse_uncountable(self, state: MethodState) -> None:
+        if state.facts.get("multiplicity", "concat") != "concat":
+            raise StateError(
+                "multiplicity 'concat' needs counts, and the parent version kept a union only: "
+                "use multiplicity 'union' or start a new stream."
+            )
+        if self._tasks >= MAX_COUNTED_TASKS:
+            raise StateError(
+                f"multiplicity 'concat' counts up to {MAX_COUNTED_TASKS} tasks, the parent has "
+                f"{self._tasks}: use multiplicity 'union' from here on."
+            )
+
+
+def read_places(state: MethodState, shapes: Shapes) -> dict[str, Places]:
+    """Return a state's places by module, checked against the (O, I) of the base's linear layers.
+
+    Raises StateError, naming both sides, when they do not fit.
+    """
+    strange = sorted(set(state.tensors) - set(shapes))
+    if strange:
+        raise StateError(
+            f"The parent's state protects {strange[0]!r} ({len(strange)} such modules of "
+            f"{len(state.tensors)}), this base has linear layers {_examples(shapes)}: the state "
+            "belongs to another base."
+        )
+    return {name: _read(name, it, state, shapes[name]) for name, it in state.tensors.items()}
+
+
+def _read(name: str, stored: Tensor, state: MethodState, shape: tuple[int, int]) -> Places:
+    try:
+        places = _unpacked(stored, state, shape)
+    except ValueError as error:
+        raise StateError(
+            f"Protected places of {name!r} are {error}; this base's {name!r} is {shape} (out, in)"
+            ": the state is damaged or belongs to another base."
+        ) from error
+    if places.has_stray_bits():
+        raise StateError(f"Protected places of {name!r} lie outside its {shape} (out, in).")
+    return places
+
+
+def _unpacked(stored: Tensor, state: MethodState, shape: tuple[int, int]) -> Places:
+    if stored.dtype != torch.uint8:
+        raise ValueError(f"{stored.dtype} {tuple(stored.shape)}, uint8 expected")
+    if state.facts.get("compression") == "zlib" and stored.ndim == 1:
+        counted = state.facts.get("multiplicity") == "concat"
+        return Places.inflated(stored, shape, _tasks_of(state).bit_length() if counted else 1)
+    wanted = (shape[0], -(-shape[1] // 8))
+    if tuple(stored.shape) != wanted:
+        raise ValueError(f"bits {tuple(stored.shape)}, {wanted} expected")
+    return Places(stored.unsqueeze(0), shape[1])
+
+
+def _tasks_of(state: MethodState) -> int:
+    tasks = state.facts.get("tasks", 0)
+    if type(tasks) is not int or tasks < 0 or (tasks == 0 and state.tensors):
+        raise StateError(f"The parent's state says it holds {tasks!r} tasks: it is damaged.")
+    return tasks
+
+
+def _linear_shapes(model: nn.Module) -> Shapes:
+    modules: Any = model.named_modules()
+    linears = ((name, it) for name, it in modules if isinstance(it, nn.Linear))
+    return {name: (it.out_features, it.in_features) for name, it in linears}
+
+
+def _examples(shapes: Shapes) -> str:
+    shown = ", ".join(repr(name) for name in sorted(shapes)[:2])
+    return f"{shown} and {len(shapes) - 2} more" if len(shapes) > 2 else shown or "none"
