@@ -33,7 +33,7 @@ from adapters_store.errors import (
 )
 from adapters_store.lineage import Lineage
 from adapters_store.manifest import VersionManifest, canonical_json
-from adapters_store.merge import merge_folders
+from adapters_store.merge import WEIGHTS_CONFIG, merge_folders
 from adapters_store.peft_folder import CONFIG_FILE, WEIGHTS_FILE
 from adapters_store.safetensors_check import check_json
 from adapters_store.store import VersionStore
@@ -213,10 +213,11 @@ def _version_of(record: Path) -> str | None:
 
 def _check_chain(chain: Lineage, rank_limit: int) -> None:
     for version in chain.effective:
-        if version.delta.kind == "weights" or version.delta.rank == 0:
+        if not version.delta.rank or WEIGHTS_CONFIG in version.delta.files:
+            what = "with weights beside its LoRA" if version.delta.rank else "without a LoRA rank"
             msg = (
-                f"{version.name} is a {version.delta.kind!r} delta without a LoRA rank: it cannot "
-                "be served as an adapter, serve it merged or offline"
+                f"{version.name} is a {version.delta.kind!r} delta {what}: it cannot be served as "
+                "an adapter, serve it merged or offline"
             )
             raise NotComposable(msg)
     if chain.rank > rank_limit:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from anyio.to_thread import run_sync
 from fastapi import FastAPI
@@ -22,7 +22,7 @@ from service.engines.manager import EngineManager
 from service.jobs import routes as jobs
 from service.keys import routes as keys
 from service.keys.operations import ensure_admin_key
-from service.lock import StateLock
+from service.lock import DatabaseLock, StateLock
 from service.middleware import RequestContext, RequestMetrics
 from service.reports import routes as reports
 from service.settings import Settings
@@ -54,33 +54,34 @@ def create_app(settings: Settings) -> FastAPI:
     )
     error_handlers.install(app)
     for module in ROUTERS:
-        app.include_router(module.router)
+        responses = None if module is system else error_handlers.RESPONSES
+        app.include_router(module.router, responses=responses)
     return app
 
 
-def make_services(settings: Settings) -> Services:
-    """Open database and store of a state folder; nothing runs yet."""
-    db = Database(settings.resolved_database_url)
+def make_services(settings: Settings, db: Database, lock: DatabaseLock) -> Services:
+    """Bring database and store of a state folder up to date; nothing runs yet."""
     migrate.upgrade(db)
     ensure_admin_key(db, settings.folder("") / "admin.key")
     blobs = LocalBlobStore(settings.folder("blobs"))
     store = VersionStore(settings.folder("versions"), blobs)
     engines = EngineManager(settings, db, blobs)
-    runner = JobRunner(settings, db, blobs, store, engines)
+    runner = JobRunner(settings, db, blobs, store, engines, before_work=lock.renew)
     return Services(settings, db, blobs, store, engines, runner)
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
-    lock = StateLock(settings.folder("") / "service.lock")
-    app.state.services = services = make_services(settings)
-    services.runner.start()
-    services.engines.warm_up()
-    try:
+    async with AsyncExitStack() as stack:  # undone from the last to the first, come what may
+        stack.callback(StateLock(settings.folder("") / "service.lock").release)
+        db = Database(settings.resolved_database_url)
+        stack.callback(db.close)
+        lock = DatabaseLock(db)  # before anything is written there
+        stack.callback(lock.release)
+        app.state.services = services = make_services(settings, db, lock)
+        stack.push_async_callback(run_sync, services.engines.close)
+        stack.push_async_callback(run_sync, services.runner.stop)
+        services.runner.start()
+        services.engines.warm_up()
         yield
-    finally:
-        await run_sync(services.runner.stop)
-        await run_sync(services.engines.close)
-        services.db.close()
-        lock.release()

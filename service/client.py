@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import ipaddress
 import json
 import mimetypes
 import time
@@ -39,6 +40,14 @@ class ApiError(Exception):
         self.message = message
         self.request_id = request_id
         self.retryable = retryable
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host names this machine: localhost, 127.0.0.0/8 or ::1."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class Patience:
@@ -79,7 +88,11 @@ class RetainClient:
     ) -> None:
         headers = {"authorization": f"Bearer {key}"} if key else {}
         self.http = httpx.Client(
-            base_url=url, headers=headers, timeout=timeout, transport=transport
+            base_url=url,
+            headers=headers,
+            timeout=timeout,
+            transport=transport,
+            trust_env=not is_loopback(httpx.URL(url).host),  # no proxy sees the key on its way here
         )
 
     def close(self) -> None:
@@ -224,7 +237,11 @@ def data_url(image: Path) -> str:
 
 def _json(answer: httpx.Response) -> Json:
     _raise_for_error(answer)
-    return cast("Json", answer.json())
+    try:
+        return cast("Json", answer.json())
+    except ValueError as error:
+        message = f"{answer.url} answers, but not with JSON. Is this the address of the service?"
+        raise ApiError(answer.status_code, "http_error", message) from error
 
 
 def _raise_for_error(answer: httpx.Response) -> None:

@@ -18,6 +18,7 @@ KeyHeader = Annotated[
     str | None,
     Header(
         alias="Idempotency-Key",
+        min_length=1,
         max_length=200,
         description="repeating a POST with the same key returns the first answer",
     ),

@@ -20,11 +20,12 @@ log = structlog.get_logger()
 MAX_BODY_BYTES = 2**20
 _CHAT = "/v1/chat/completions"
 _UPLOAD = re.compile(r"/v1/streams/[^/]+/tasks")  # streams to disk under a cap of its own
+_METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 _CLIENT_ID = re.compile(r"^[A-Za-z0-9._-]{1,100}$")
 
 
 class RequestMetrics:
-    """Requests by route, method and status; labels are bounded by the routes that exist."""
+    """Requests by route, method and status; no label is a client's own text."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         labels = ["route", "method", "status"]
@@ -83,7 +84,8 @@ class RequestContext:
 
     def _count(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unmatched")
-        self.metrics.count.labels(route, scope["method"], str(status)).inc()
+        method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+        self.metrics.count.labels(route, method, str(status)).inc()
         self.metrics.seconds.labels(route).observe(seconds)
 
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import func, select, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from service.db.tables import JobRow
 from service.deps import Services, ServicesDep
@@ -16,7 +17,7 @@ router = APIRouter(tags=["system"])
 
 
 @router.get("/healthz")
-def healthz() -> dict[str, str]:
+async def healthz() -> dict[str, str]:
     """Say that the process answers."""
     return {"status": "ok"}
 
@@ -40,8 +41,11 @@ def metrics(request: Request, services: ServicesDep) -> Response:
 
 
 def _database_answers(services: Services) -> bool:
-    with services.db.read() as session:
-        return bool(session.scalar(text("SELECT 1")) == 1)
+    try:
+        with services.db.read() as session:
+            return bool(session.scalar(text("SELECT 1")) == 1)
+    except SQLAlchemyError:
+        return False
 
 
 def _jobs_by_state(services: Services) -> list[tuple[Any, ...]]:

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import structlog
 
+from service.error_handlers import error_body
 from service.errors import EngineUnavailable, InvalidRequest, RetainError
 
 log = structlog.get_logger()
@@ -20,28 +21,39 @@ class EngineRefused(InvalidRequest):
     code = "engine_refused"
 
 
-class EngineGone(EngineUnavailable):
-    """The engine went away during the request."""
-
-    def body(self) -> dict[str, Any]:
-        """Return OpenAI's error object, for an answer that has begun already."""
-        error = {"message": self.message, "type": "server_error", "code": self.code, "param": None}
-        return {"error": error}
+def as_event(error: RetainError) -> dict[str, Any]:
+    """Return OpenAI's error object, for an answer that has begun already."""
+    return error_body(error.status, error.code, error.message, error.param)
 
 
-def gone(error: Exception) -> EngineGone:
-    """Return what a broken connection to an engine means for the client."""
+def broken(error: Exception) -> EngineUnavailable:
+    """Return what a lost connection to an engine, or an unreadable answer, means for the client."""
     log.warning("chat.engine_gone", error=repr(error))
-    return EngineGone("the engine stopped answering; it is started again. Try again shortly.")
+    if isinstance(error, httpx.HTTPError):
+        what = "the engine stopped answering; it is started again."
+    else:
+        what = "the engine's answer could not be read."
+    return EngineUnavailable(f"{what} Try again shortly.")
 
 
 def engine_error(answer: httpx.Response, names: Mapping[str, str]) -> RetainError:
     """Return the error for an engine's error answer; `names` maps internal names to public ones."""
-    message = _message(answer)
+    return _error(answer.status_code, _message(answer), names)
+
+
+def event_error(event: Mapping[str, Any], names: Mapping[str, str]) -> RetainError:
+    """Return the error for an engine's error event within a stream."""
+    found = event["error"]
+    known = found if isinstance(found, dict) else {"message": found}
+    status = known.get("code")
+    return _error(status if isinstance(status, int) else 500, str(known.get("message", "")), names)
+
+
+def _error(status: int, message: str, names: Mapping[str, str]) -> RetainError:
     for internal, public in names.items():
         message = message.replace(internal, public)
-    log.warning("chat.engine_refused", status=answer.status_code, message=message[:300])
-    if answer.status_code == 404 or answer.status_code >= 500:
+    log.warning("chat.engine_refused", status=status, message=message[:300])
+    if status == 404 or status >= 500:
         return EngineUnavailable("the engine could not answer for this version. Try again shortly.")
     return EngineRefused(f"the model cannot take this request: {message[:1000]}")
 

@@ -13,7 +13,7 @@ from fastapi import Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from service.chat.errors import engine_error, gone
+from service.chat.errors import as_event, broken, engine_error, event_error
 from service.chat.operations import Ticket
 
 if TYPE_CHECKING:
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 # The answer may take long to begin and pauses between tokens; connecting to loopback may not.
 TIMEOUT = httpx.Timeout(600.0, connect=5.0, pool=60.0)
 LIMITS = httpx.Limits(max_connections=512, max_keepalive_connections=64, keepalive_expiry=30.0)
-_INTERNAL = ("prompt_logprobs", "prompt_token_ids", "kv_transfer_params", "prompt_text")
+_INTERNAL = frozenset({
+    "ec_transfer_params", "kv_transfer_params", "prompt_logprobs", "prompt_text",
+    "prompt_token_ids", "routed_experts", "stop_reason", "system_fingerprint", "token_ids",
+})  # fmt: skip
 _CLIENT_GONE = 499
 _JSON = {"content-type": "application/json"}
 
@@ -67,10 +70,14 @@ class Proxy:
         """Yield the engine's events under the version's name; an error is the last one."""
         try:
             async for line in upstream.aiter_lines():
-                if line.startswith("data:"):
-                    yield f"data: {self._rename_event(line[5:].strip())}\n\n"
-        except httpx.HTTPError as error:
-            yield f"data: {json.dumps(gone(error).body())}\n\n"
+                if not line.startswith("data:"):
+                    continue
+                content, is_last = self._event(line[5:].strip())
+                yield f"data: {content}\n\n"
+                if is_last:
+                    return
+        except (httpx.HTTPError, ValueError) as error:
+            yield f"data: {json.dumps(as_event(broken(error)))}\n\n"
 
     async def finish(self, upstream: httpx.Response) -> None:
         """Close the engine's answer and release the lease."""
@@ -82,12 +89,11 @@ class Proxy:
     async def _whole(self) -> dict[str, Any]:
         upstream = await self._send()
         try:
-            content = await upstream.aread()
-        except httpx.HTTPError as error:
-            raise gone(error) from error
+            return self._rename(_object(await upstream.aread()))
+        except (httpx.HTTPError, ValueError) as error:
+            raise broken(error) from error
         finally:
             await upstream.aclose()
-        return self._rename(json.loads(content))
 
     async def _send(self) -> httpx.Response:
         url = f"{self._ticket.lease.route.base_url}/v1/chat/completions"
@@ -101,26 +107,47 @@ class Proxy:
             await upstream.aread()
             await upstream.aclose()
         except httpx.HTTPError as error:
-            raise gone(error) from error
+            raise broken(error) from error
         raise self._refusal(upstream)
 
     def _refusal(self, upstream: httpx.Response) -> Exception:
         if upstream.status_code == 404:
             self._engines.forget(self._ticket.lease)
-        names = {self._ticket.lease.route.model_name: self._ticket.name}
-        return engine_error(upstream, names)
+        return engine_error(upstream, self._names)
 
-    def _rename_event(self, data: str) -> str:
+    @property
+    def _names(self) -> dict[str, str]:
+        return {self._ticket.lease.route.model_name: self._ticket.name}
+
+    def _event(self, data: str) -> tuple[str, bool]:
+        """Return an event as the client sees it, and whether it is the last one."""
         if data == "[DONE]":
-            return data
-        return json.dumps(self._rename(json.loads(data)), ensure_ascii=False)
+            return data, True
+        event = _object(data)
+        if "error" in event:
+            return json.dumps(as_event(event_error(event, self._names)), ensure_ascii=False), True
+        return json.dumps(self._rename(event), ensure_ascii=False), False
 
     def _rename(self, answer: dict[str, Any]) -> dict[str, Any]:
-        if "model" in answer:
-            answer["model"] = self._ticket.name
-        for field in _INTERNAL:
-            answer.pop(field, None)
-        return answer
+        found: dict[str, Any] = _without_internals(answer)
+        if "model" in found:
+            found["model"] = self._ticket.name
+        if isinstance(found.get("choices"), list):
+            found["choices"] = [_without_internals(choice) for choice in found["choices"]]
+        return found
+
+
+def _object(content: str | bytes) -> dict[str, Any]:
+    found = json.loads(content)
+    if not isinstance(found, dict):
+        raise ValueError(f"the engine sent {str(found)[:80]!r}, which is no object")
+    return found
+
+
+def _without_internals(part: Any) -> Any:
+    if not isinstance(part, dict):
+        return part
+    return {name: value for name, value in part.items() if name not in _INTERNAL}
 
 
 class _LeasedStream(StreamingResponse):

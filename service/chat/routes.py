@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, FastAPI, Request, Response
 from starlette.requests import ClientDisconnect
@@ -19,11 +20,15 @@ from service.chat.schemas import ModelList, ModelRead, request_schema
 from service.deps import Reader, ServicesDep
 from service.errors import InvalidRequest
 
+THREADS = 16
+"""Chats that may wait at once for an adapter to be loaded; apart from the rest of the API's."""
+
 
 @asynccontextmanager
 async def _connections(app: FastAPI) -> AsyncIterator[None]:
     async with make_client() as client:
         app.state.chat_client = client
+        app.state.chat_threads = CapacityLimiter(THREADS)
         yield
 
 
@@ -50,7 +55,8 @@ async def create_chat_completion(
         content = await request.body()
     except ClientDisconnect as error:
         raise InvalidRequest("the request ended before it was complete.") from error
-    ticket = await run_sync(operations.open_ticket, services, content)
+    threads = request.app.state.chat_threads
+    ticket = await run_sync(operations.open_ticket, services, content, limiter=threads)
     proxy = Proxy(request.app.state.chat_client, services.engines, ticket)
     respond = {True: proxy.stream, False: proxy.answer}[ticket.stream]
     return await respond(request)

@@ -28,7 +28,11 @@ class _Strict(BaseModel):
             raise PydanticCustomError(
                 "unknown_field",
                 "field {fields} is not accepted here; accepted are {known}",
-                {"fields": ", ".join(map(repr, unknown[:5])), "known": ", ".join(sorted(known))},
+                {
+                    "fields": ", ".join(map(repr, unknown[:5])),
+                    "known": ", ".join(sorted(known)),
+                    "field": unknown[0],
+                },
             )
         return value
 
@@ -108,7 +112,7 @@ class StreamOptions(_Strict):
 
 
 Stop = Annotated[str, Field(min_length=1, max_length=1000)]
-Stops = Annotated[list[Stop], Field(max_length=16)]
+Stops = Annotated[list[Stop], Field(max_length=4)]  # the engine's limit, as OpenAI's
 
 
 class ChatCreate(_Strict):
@@ -135,8 +139,18 @@ class ChatCreate(_Strict):
     @model_validator(mode="after")
     def _options_fit(self) -> ChatCreate:
         if self.stream_options is not None and not self.stream:
-            raise PydanticCustomError("stream_options", "stream_options needs stream: true")
+            raise _missing("stream_options", "stream")
+        if self.top_logprobs and not self.logprobs:
+            raise _missing("top_logprobs", "logprobs")
         return self
+
+
+def _missing(field: str, needed: str) -> PydanticCustomError:
+    return PydanticCustomError(
+        "option_missing",
+        "needs {needed}: true. Send it, or leave {field} out",
+        {"field": field, "needed": needed},
+    )
 
 
 def request_schema() -> dict[str, Any]:

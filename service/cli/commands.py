@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,8 +10,9 @@ import typer
 from rich.markup import escape
 from rich.text import Text
 
-from service.cli import context, jobs, keys, view
+from service.cli import context, inputs, jobs, keys, view
 from service.cli.context import JsonFlag, connect, console, print_json
+from service.cli.inputs import JsonObject
 from service.cli.serve import serve
 
 app = typer.Typer(
@@ -31,8 +31,6 @@ for name, group in (("stream", streams), ("task", tasks), ("job", jobs.app), ("k
     app.add_typer(group, name=name)
 app.command()(serve)
 
-JsonText = Annotated[str | None, typer.Option(help="JSON object, or @file with one.")]
-
 
 @app.callback()
 def choose_service(
@@ -43,25 +41,12 @@ def choose_service(
         Path, typer.Option(envvar="RETAIN_STATE_DIR", help="State folder with the admin key.")
     ] = Path(".retain"),
 ) -> None:
-    """Choose the service; the key comes from RETAIN_API_KEY or the state folder's admin.key."""
+    """Choose the service; the key comes from RETAIN_API_KEY or the state folder's admin.key.
+
+    That admin.key is only sent to a service on this machine.
+    """
     context.target.url = url
-    context.target.key = context.find_key(state_dir)
     context.target.state_dir = state_dir
-
-
-def _object(text: str | None) -> dict[str, Any]:
-    if not text:
-        return {}
-    source = Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text
-    try:
-        value = json.loads(source)
-    except json.JSONDecodeError as error:
-        raise typer.BadParameter(
-            f"not JSON: {error}. Give an object like '{{\"rank\": 16}}'."
-        ) from error
-    if not isinstance(value, dict):
-        raise typer.BadParameter(f"a JSON object is needed, got {type(value).__name__}.")
-    return value
 
 
 @streams.command("create")
@@ -70,10 +55,12 @@ def stream_create(
     base: Annotated[str, typer.Option(help="Base model: a local folder or a hub id.")],
     revision: Annotated[str | None, typer.Option(help="Hub revision.")] = None,
     method: Annotated[str, typer.Option(help="Continual-learning method.")] = "reglora",
-    method_config: JsonText = None,
-    hyperparameters: JsonText = None,
-    x_percent: Annotated[float, typer.Option(help="Rows rewritten by ASD, in percent.")] = 20.0,
-    gate: JsonText = None,
+    method_config: JsonObject = None,
+    hyperparameters: JsonObject = None,
+    x_percent: Annotated[
+        float, typer.Option(callback=inputs.percent, help="Rows rewritten by ASD, in percent.")
+    ] = 20.0,
+    gate: JsonObject = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Create a stream on a base model.
@@ -85,10 +72,10 @@ def stream_create(
         "base": str(Path(base).resolve()) if Path(base).is_dir() else base,
         "revision": revision,
         "method": method,
-        "method_config": _object(method_config),
-        "hyperparameters": _object(hyperparameters),
+        "method_config": method_config,
+        "hyperparameters": hyperparameters,
         "x_percent": x_percent,
-        "gate": _object(gate),
+        "gate": gate,
     }
     with connect() as client:
         stream = client.create_stream(**{k: v for k, v in fields.items() if v not in (None, {})})
@@ -109,7 +96,7 @@ def stream_list(as_json: JsonFlag = False) -> None:
     body = [
         (row["name"], row["base"], row["method"], view.moment(row["created_at"])) for row in rows
     ]
-    console.print(view.table("streams", ("name", "base", "method", "created"), body))
+    view.show(console, view.table("streams", ("name", "base", "method", "created"), body))
 
 
 @tasks.command("submit")
@@ -117,7 +104,7 @@ def task_submit(
     stream: str,
     card: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="Task card (JSON).")],
     archive: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="zip, tar or tar.gz.")],
-    options: JsonText = None,
+    options: JsonObject = None,
     wait: Annotated[bool, typer.Option("--wait", help="Show live progress until it ends.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan.")] = False,
     as_json: JsonFlag = False,
@@ -126,9 +113,9 @@ def task_submit(
 
     Example: `retain task submit demo --card card.json --archive task.tar.gz --wait`
     """
-    body = _object(f"@{card}")
+    body = inputs.read_card(card)
     with connect() as client:
-        job = client.submit_task(stream, body, archive, _object(options), dry_run=dry_run)
+        job = client.submit_task(stream, body, archive, options, dry_run=dry_run)
         if dry_run:
             return print_json(job)
         if wait:
@@ -149,7 +136,7 @@ def task_list(stream: str, as_json: JsonFlag = False) -> None:
     if as_json:
         return print_json(rows)
     body = [(row["name"], row["state"], row["job"], view.moment(row["created_at"])) for row in rows]
-    console.print(view.table("tasks", ("name", "state", "job", "created"), body))
+    view.show(console, view.table("tasks", ("name", "state", "job", "created"), body))
 
 
 @app.command()
@@ -169,7 +156,9 @@ def versions(stream: str, as_json: JsonFlag = False) -> None:
         )
         for row in rows
     ]
-    console.print(view.table("versions", ("version", "task", "aliases", "gate", "created"), body))
+    view.show(
+        console, view.table("versions", ("version", "task", "aliases", "gate", "created"), body)
+    )
 
 
 @app.command()
@@ -188,11 +177,21 @@ def report(
         if as_json:
             return print_json(client.get(path))
         if output is not None:
-            output.write_text(client.text(path, format="html"), encoding="utf-8")
-            return console.print(Text(f"written to {output}"))
+            return _write_page(output, client.text(path, format="html"))
         from rich.markdown import Markdown
 
         console.print(Markdown(client.text(path, format="markdown")))
+
+
+def _write_page(path: Path, page: str) -> None:
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        context.fail(
+            f"cannot write {path}: {error.strerror}. Give --output a file in a folder that is "
+            "there and may be written to."
+        )
+    console.print(Text(f"written to {path}"), soft_wrap=True)
 
 
 @app.command()
@@ -203,7 +202,9 @@ def chat(
     max_tokens: int = 64,
     as_json: JsonFlag = False,
 ) -> None:
-    """Ask a version one question.
+    """Ask a version one question, exactly as typed.
+
+    Evaluation appends the answer format's instruction line; type it for an answer in that style.
 
     Example: `retain chat demo@2 "What is in the image?" --image cat.png`
     """
@@ -218,7 +219,14 @@ def chat(
 @app.command()
 def rollback(
     stream: str,
-    to: Annotated[str, typer.Option(help="Version number, or 'previous'.")] = "previous",
+    to: Annotated[
+        Any,
+        typer.Option(
+            parser=inputs.version_or_previous,
+            metavar="NUMBER|previous",
+            help="Version number, or 'previous': what the alias named before.",
+        ),
+    ] = "previous",
     reason: Annotated[str, typer.Option(help="Why; kept in the journal.")] = "rollback by hand",
     alias: str = "production",
     override: Annotated[
@@ -228,14 +236,18 @@ def rollback(
 ) -> None:
     """Move an alias: back, forward or to any other version; the engine proves it first.
 
+    Without `--to` it goes to what it named before, so a second `rollback` undoes the first.
+
     Example: `retain rollback demo --to 2 --reason "worse on invoices"`
     """
-    version: int | str = int(to) if to.isdigit() else to
     with connect() as client:
-        move = client.move_alias(stream, version, reason, alias=alias, override=override)
+        move = client.move_alias(stream, to, reason, alias=alias, override=override)
     if as_json:
         return print_json(move)
-    console.print(Text(f"{stream}@{alias}: {move['from']} -> {move['to']} ({move['kind']})"))
+    if move.get("moved") is False:
+        return console.print(Text(f"{alias} names {move['to']} already; nothing changed"))
+    before = move["from"] or "nothing"
+    console.print(Text(f"{stream}@{alias}: {before} -> {move['to']} ({move['kind']})"))
 
 
 if os.environ.get("RETAIN_DEBUG"):

@@ -28,7 +28,7 @@ def job_list(
         [*(row[column] for column in columns[:-1]), view.first_sentence(row["reason"])]
         for row in rows
     ]
-    console.print(view.table("jobs", columns, body))
+    view.show(console, view.table("jobs", columns, body))
 
 
 @app.command("show")
@@ -36,6 +36,40 @@ def job_show(job: str, as_json: JsonFlag = False) -> None:
     """Print a job as JSON, with or without `--json`."""
     with connect() as client:
         print_json(client.job(job))
+
+
+@app.command("validation")
+def job_validation(job: str, as_json: JsonFlag = False) -> None:
+    """List what validation found wrong with a job's data: row, field, what to do.
+
+    Example: `retain job validation job_01ab23cd`
+    """
+    with connect() as client:
+        found = client.get(f"/v1/jobs/{job}/validation")
+    if as_json:
+        return print_json(found)
+    for warning in found["warnings"]:
+        console.print(Text(f"warning: {warning}", "yellow"))
+    if found["valid"]:
+        return console.print(Text(f"no problems in {found['counts'].get('rows', 0)} rows"))
+    _show_problems(found)
+
+
+def _show_problems(found: dict[str, Any]) -> None:
+    problems = found["problems"]
+    body = [
+        (
+            f"{problem['split']}:{problem['line']}",
+            problem["row_id"],
+            problem["field"],
+            f"{problem['message']}. {problem['fix']}",
+        )
+        for problem in problems
+    ]
+    title = f"problems ({len(problems)} of {found['num_problems']})"
+    view.show(console, view.table(title, ("line", "row", "field", "problem"), body))
+    text = "next: correct these rows, then submit the archive again with 'retain task submit'"
+    console.print(Text(text), soft_wrap=True)
 
 
 @app.command("watch")
@@ -53,12 +87,20 @@ def job_watch(job: str, as_json: JsonFlag = False) -> None:
 
 def follow(client: RetainClient, job_id: str, *, quiet: bool = False) -> dict[str, Any]:
     """Show a job's progress until it ends; return the job."""
-    console_used = context.errors if quiet else console
-    view.JobProgress(console_used).follow(client.watch(job_id))
+    shown_on = context.errors if quiet else console
+    progress = view.JobProgress(shown_on)
+    progress.follow(client.watch(job_id))
     job = client.job(job_id)
-    reason = f": {job['reason']}" if job["reason"] else ""
-    console_used.print(Text(f"job {job_id} {job['state']}{reason}"))
+    said = not job["reason"] or job["reason"] in progress.errors
+    shown_on.print(Text(f"job {job_id} {job['state']}" + ("" if said else f": {job['reason']}")))
+    if job["state"] == "failed":
+        shown_on.print(Text(f"next: {_after_failure(job)}"), soft_wrap=True)
     return job
+
+
+def _after_failure(job: dict[str, Any]) -> str:
+    invalid = (job.get("error") or {}).get("code") == "invalid_rows"
+    return f"retain job {'validation' if invalid else 'show'} {job['id']}"
 
 
 def exit_for(job: dict[str, Any]) -> None:

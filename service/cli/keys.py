@@ -48,7 +48,8 @@ def key_list(as_json: JsonFlag = False) -> None:
         )
         for row in rows
     ]
-    console.print(view.table("keys", ("id", "name", "role", "created", "revoked"), body))
+    columns = ("id", "name", "role", "created", "revoked")
+    view.show(console, view.table("keys", columns, body))
 
 
 @app.command("revoke")

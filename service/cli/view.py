@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -15,19 +16,57 @@ from rich.text import Text
 from service.workflow.states import TERMINAL
 
 Json = dict[str, Any]
-WRAPPED = ("base",)
+KEPT = ("id", "name", "stream", "task", "job", "version", "aliases", "row")
+_WORD = 16  # wrapped columns keep words up to this length whole
+_UNLIMITED = 100_000
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
-    """Return a plain table; None shows as a dash. Ids and names are never broken."""
+    """Return a plain table; None shows as a dash.
+
+    Ids and names, which people copy, are never cut or broken; the other columns wrap.
+    """
     view = Table(
         title=title, title_justify="left", title_style="bold", header_style="dim", box=box.SIMPLE
     )
-    for column in columns:
-        view.add_column(column, no_wrap=column not in WRAPPED, overflow="ellipsis")
-    for row in rows:
-        view.add_row(*("-" if cell is None else escape(str(cell)) for cell in row))
+    body = [["-" if cell is None else str(cell) for cell in row] for row in rows]
+    for number, column in enumerate(columns):
+        _add_column(view, column, [row[number] for row in body])
+    for row in body:
+        view.add_row(*(escape(cell) for cell in row))
     return view
+
+
+def _add_column(view: Table, name: str, cells: Sequence[str]) -> None:
+    texts = (name, *cells)
+    widest = max(map(cell_len, texts))
+    word = max((cell_len(word) for text in texts for word in text.split()), default=1)
+    kept = name in KEPT
+    least = widest if kept else min(word, _WORD)
+    view.add_column(name, no_wrap=kept, min_width=least, max_width=widest, overflow="fold")
+
+
+def show(console: Console, view: Table) -> None:
+    """Print a table: as wide as a terminal, if ids and names allow; unwrapped when piped."""
+    room = console.width if console.is_terminal else _UNLIMITED
+    frame = 3 * len(view.columns) + 1  # a space on both sides of each column, lines between
+    widths = [column.max_width or 0 for column in view.columns]
+    least = [column.min_width or 0 for column in view.columns]
+    for column, width in zip(view.columns, _fit(widths, least, room - frame), strict=True):
+        column.width = width
+    view.width = frame + sum(column.width or 0 for column in view.columns)
+    console.print(view, crop=False)
+
+
+def _fit(widths: Sequence[int], least: Sequence[int], room: int) -> list[int]:
+    """Return widths that fit, the widest of those that may shrink shrunk first."""
+    fitted = list(widths)
+    for _ in range(sum(widths) - room):
+        free = [place for place, width in enumerate(fitted) if width > least[place]]
+        if not free:
+            break
+        fitted[max(free, key=lambda place: fitted[place])] -= 1
+    return fitted
 
 
 def moment(text: str) -> str:
@@ -64,6 +103,7 @@ class JobProgress:
 
     def __init__(self, console: Console) -> None:
         self.console = console
+        self.errors: list[str] = []  # as shown
         self.bars = Progress(
             TextColumn("{task.fields[phase]:<9}", markup=False),
             BarColumn(bar_width=30),
@@ -91,7 +131,10 @@ class JobProgress:
             self._progress(data)
         elif kind in ("warning", "error", "log"):
             style = {"warning": "yellow", "error": "red"}.get(kind, "dim")
-            self._say(str(data.get("message", data)), style)
+            message = str(data.get("message", data))
+            if kind == "error":
+                self.errors.append(message)
+            self._say(message, style)
         elif kind == "state" and data.get("reason") and data["state"] not in TERMINAL:
             self._say(f"{data['state']}: {data['reason']}")
 

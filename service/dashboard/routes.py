@@ -22,7 +22,8 @@ HERE = Path(__file__).parent
 STATIC = {path.name: path for path in (HERE / "static").iterdir()}
 CSP = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'"
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter()
+pages = APIRouter(include_in_schema=False)
 templates = Jinja2Templates(HERE / "templates")
 templates.env.filters["short_source"] = queries.short_source
 sessions = Sessions()
@@ -47,7 +48,7 @@ def _page(request: Request, name: str, context: dict[str, Any]) -> HTMLResponse:
     return templates.TemplateResponse(request, name, context, headers=headers)
 
 
-@router.get("/")
+@pages.get("/")
 def home(request: Request, services: ServicesDep, visitor: Visitor) -> Response:
     """Show all streams and the latest jobs."""
     if visitor is None:
@@ -57,7 +58,7 @@ def home(request: Request, services: ServicesDep, visitor: Visitor) -> Response:
     return _page(request, "home.html", context)
 
 
-@router.get("/ui/streams/{stream}")
+@pages.get("/ui/streams/{stream}")
 def stream_page(stream: str, request: Request, services: ServicesDep, visitor: Visitor) -> Response:
     """Show one stream: aliases, versions, the accuracy matrix, the journal."""
     if visitor is None:
@@ -67,7 +68,7 @@ def stream_page(stream: str, request: Request, services: ServicesDep, visitor: V
     return _page(request, "stream.html", context)
 
 
-@router.get("/ui/streams/{stream}/versions/{version}/report")
+@pages.get("/ui/streams/{stream}/versions/{version}/report")
 def report_page(stream: str, version: str, services: ServicesDep, visitor: Visitor) -> Response:
     """Show a version's report as its self-contained page."""
     if visitor is None:
@@ -77,7 +78,7 @@ def report_page(stream: str, version: str, services: ServicesDep, visitor: Visit
     return report_as_html(services, report)
 
 
-@router.get("/ui/jobs/{job_id}")
+@pages.get("/ui/jobs/{job_id}")
 def job_page(job_id: str, request: Request, services: ServicesDep, visitor: Visitor) -> Response:
     """Show one job: its phases and its last events; the page refreshes while it runs."""
     if visitor is None:
@@ -87,7 +88,7 @@ def job_page(job_id: str, request: Request, services: ServicesDep, visitor: Visi
     return _page(request, "job.html", context)
 
 
-@router.get("/ui/login")
+@pages.get("/ui/login")
 def login_page(request: Request, token: str | None = None) -> Response:
     """Show the sign-in form, or sign in by a one-time link."""
     caller = sessions.take(token) if token else None
@@ -97,7 +98,7 @@ def login_page(request: Request, token: str | None = None) -> Response:
     return _sign_in(caller)
 
 
-@router.post("/ui/login")
+@pages.post("/ui/login")
 def login(request: Request, services: ServicesDep, key: Annotated[str, Form()]) -> Response:
     """Sign in with an API key."""
     try:
@@ -107,19 +108,22 @@ def login(request: Request, services: ServicesDep, key: Annotated[str, Form()]) 
     return _sign_in(caller)
 
 
-@router.post("/v1/login-links", include_in_schema=True, tags=["dashboard"], status_code=201)
+@router.post("/v1/login-links", tags=["dashboard"], status_code=201)
 def create_login_link(caller: Reader) -> LoginLink:
     """Make a link that signs one browser in to the dashboard as this key, once."""
     token = sessions.open(caller, LINK_SECONDS, "link")
     return LoginLink(path=f"/ui/login?token={token}")
 
 
-@router.get("/static/{name}")
+@pages.get("/static/{name}")
 def static(name: str) -> FileResponse:
     """Return one of our own style sheets or scripts."""
     if name not in STATIC:
         raise NotFound(f"there is no static file {name!r}.")
     return FileResponse(STATIC[name])
+
+
+router.include_router(pages)
 
 
 def _sign_in(caller: Caller) -> Response:

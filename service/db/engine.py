@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
+
+Made = TypeVar("Made")
+_TRIES = 5
 
 
 class Database:
@@ -31,6 +35,20 @@ class Database:
         """Open a session for writing; commits at the end, rolls back on any error."""
         with self._write.begin() as session:
             yield session
+
+    def commit(self, work: Callable[[Session], Made]) -> Made:
+        """Do `work` in one write session; again when a parallel one took a unique value first.
+
+        Looking again, `work` finds what the other made, and answers or refuses accordingly.
+        """
+        for _ in range(_TRIES - 1):
+            try:
+                with self.write() as session:
+                    return work(session)
+            except IntegrityError:
+                continue
+        with self.write() as session:
+            return work(session)
 
     def close(self) -> None:
         """Return all connections."""

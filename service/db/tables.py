@@ -189,7 +189,7 @@ class AliasMoveRow(Base):
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     stream_id: Mapped[str] = mapped_column(ForeignKey("streams.id"))
     alias: Mapped[str]
-    kind: Mapped[str]  # promote, rollback, manual, override
+    kind: Mapped[str]  # promote, rollback, restore, manual, override
     from_version_id: Mapped[str | None]
     to_version_id: Mapped[str]
     actor: Mapped[str]

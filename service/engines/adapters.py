@@ -9,7 +9,22 @@ from dataclasses import dataclass
 
 from service.db.tables import VersionRow
 from service.engines.reconcile import LoadPlan, Resident, plan_loads
-from service.errors import RetainError
+from service.errors import PermanentConflict, RetainError
+
+
+def is_servable(version: VersionRow) -> bool:
+    """Say whether an engine here can load a version."""
+    return version.servable_by not in ("plugin", "offline")
+
+
+def refuse_unservable(version: VersionRow) -> None:
+    """Raise PermanentConflict (422) for a version that no engine here can load."""
+    if not is_servable(version):
+        raise PermanentConflict(
+            f"version {version.number} is served {version.servable_by}: its method adds parts "
+            "that neither a LoRA nor a merged base can hold, so no engine here can answer for "
+            "it. Use another version of its lineage, or a method that is served by lora or merged."
+        )
 
 
 @dataclass(frozen=True)
@@ -39,6 +54,13 @@ class _Entry:
     proven: bool = False
 
 
+@dataclass(frozen=True, eq=False)
+class Hold:
+    """One hold on one loading of a servable: loaded again under its name, that is another one."""
+
+    entry: _Entry
+
+
 @dataclass(frozen=True)
 class _Failure:
     error: RetainError
@@ -58,22 +80,20 @@ class AdapterTable:
         self._failures: dict[str, _Failure] = {}
         self._closed = False
 
-    def pin(self, name: str) -> bool:
-        """Hold a servable, if it is loaded and proven; say whether it is."""
+    def pin(self, name: str) -> Hold | None:
+        """Hold a servable, if it is loaded and proven."""
         with self._lock:
             entry = self._entries.get(name)
             if entry is None or not entry.proven:
-                return False
+                return None
             entry.pins += 1
             entry.last_used = time.monotonic()
-            return True
+            return Hold(entry)
 
-    def unpin(self, name: str) -> None:
-        """Let go of a servable once."""
+    def unpin(self, hold: Hold) -> None:
+        """Let go; once per hold."""
         with self._lock:
-            entry = self._entries.get(name)
-            if entry is not None and entry.pins:
-                entry.pins -= 1
+            hold.entry.pins -= 1
 
     def add(self, servable: Servable) -> None:
         """Note that a servable is loaded, not proven yet."""
@@ -121,6 +141,11 @@ class AdapterTable:
         """Return how many holds there are on this engine."""
         with self._lock:
             return sum(entry.pins for entry in self._entries.values())
+
+    @property
+    def closed(self) -> bool:
+        """Whether the engine had to make room for another base's."""
+        return self._closed
 
     def close_if_idle(self) -> bool:
         """Forget everything unless something is in use; say whether that was so."""

@@ -38,7 +38,7 @@ class EngineClient:
         """Say whether the engine answers and is well."""
         try:
             return self._http.get("/health", timeout=_HEALTH_SECONDS).is_success
-        except httpx.HTTPError:
+        except (httpx.HTTPError, RuntimeError):  # RuntimeError: closed meanwhile
             return False
 
     def models(self) -> dict[str, str]:

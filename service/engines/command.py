@@ -54,6 +54,7 @@ class Launch:
     command: tuple[str, ...]
     environment: dict[str, str]
     fingerprint: str
+    dtype: str
 
 
 @lru_cache
@@ -74,7 +75,10 @@ def find_build(python: str) -> EngineBuild:
 
 def make_launch(settings: Settings, build: EngineBuild, base: Base, port: int) -> Launch:
     """Return how to start an engine for a base on a loopback port."""
-    flags = (*_flags(settings, base), *(_cpu_flags(settings, base) if build.on_cpu else ()))
+    dtype = _dtype(settings, build)
+    flags: Sequence[str] = (*_flags(settings, base), "--dtype", dtype)
+    if build.on_cpu:
+        flags = (*flags, *_cpu_flags(settings, base, dtype))
     variables = _variables(build)
     described = json.dumps([settings.engine_python, build.version, flags, variables])
     command = (
@@ -82,9 +86,8 @@ def make_launch(settings: Settings, build: EngineBuild, base: Base, port: int) -
         *flags, "--port", str(port), *settings.engine_extra_args,
     )  # fmt: skip
     described += json.dumps(settings.engine_extra_args)
-    return Launch(
-        command, {**_inherited(), **variables}, hashlib.sha256(described.encode()).hexdigest()
-    )
+    fingerprint = hashlib.sha256(described.encode()).hexdigest()
+    return Launch(command, {**_inherited(), **variables}, fingerprint, dtype)
 
 
 def _flags(settings: Settings, base: Base) -> Sequence[str]:
@@ -107,8 +110,11 @@ def _flags(settings: Settings, base: Base) -> Sequence[str]:
     )  # fmt: skip
 
 
-def _cpu_flags(settings: Settings, base: Base) -> Sequence[str]:
-    dtype = "float32" if settings.engine_dtype == "auto" else settings.engine_dtype
+def _dtype(settings: Settings, build: EngineBuild) -> str:
+    return "float32" if build.on_cpu and settings.engine_dtype == "auto" else settings.engine_dtype
+
+
+def _cpu_flags(settings: Settings, base: Base, dtype: str) -> Sequence[str]:
     cache = kv_cache_bytes(
         base.path,
         dtype,
@@ -117,7 +123,6 @@ def _cpu_flags(settings: Settings, base: Base) -> Sequence[str]:
         settings.engine_kv_cache_gib * 2**30,
     )
     return (
-        "--dtype", dtype,
         "--enforce-eager",
         "--max-num-seqs", str(_CPU_SEQUENCES),
         "--kv-cache-memory-bytes", str(cache),

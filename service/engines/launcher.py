@@ -63,7 +63,11 @@ def _adopt(settings: Settings, base: Base, stopped: Callable[[], bool]) -> Engin
     process = find_process(settings.folder("engine"))
     if process is None:
         return None
-    build = find_build(settings.engine_python)
+    try:
+        build = find_build(settings.engine_python)
+    except EngineUnavailable:
+        process.end()
+        raise
     launch = make_launch(settings, build, base, process.record.port)
     if process.base != base or process.record.fingerprint != launch.fingerprint:
         process.end()

@@ -161,7 +161,8 @@ class Lifecycle:
         self._state = "starting"
         engine = self._make_serving(adopt_or_start(self._settings, base, self._stopped.is_set))
         for servable in reversed(restore):
-            self._restore(engine, servable)
+            if not self._stopped.is_set():
+                self._restore(engine, servable)
         self._engine, self._state, self._failure = engine, "running", None
         self._watch()
         return engine
@@ -182,8 +183,8 @@ class Lifecycle:
     def _restore(self, engine: ServingEngine, servable: Servable) -> None:
         try:
             engine.make_ready(servable)
-        except RetainError as error:
-            log.error("engine.not_restored", servable=servable.name, error=error.message)
+        except Exception as error:  # it will be made ready, or refused, when it is asked for
+            log.error("engine.not_restored", servable=servable.name, error=str(error))
 
     def _watch(self) -> None:
         if self._watcher is None:
@@ -198,11 +199,14 @@ class Lifecycle:
             engine, rounds = self._engine, rounds + 1
             if engine is None:
                 continue
-            if rounds % _HEALTH_EVERY == 0:
-                unhealthy = 0 if engine.process.client.is_healthy() else unhealthy + 1
-            if not engine.process.alive() or unhealthy >= _UNHEALTHY_LIMIT:
-                unhealthy = 0
-                self._restart(engine)
+            try:
+                if rounds % _HEALTH_EVERY == 0:
+                    unhealthy = 0 if engine.process.client.is_healthy() else unhealthy + 1
+                if not engine.process.alive() or unhealthy >= _UNHEALTHY_LIMIT:
+                    unhealthy = 0
+                    self._restart(engine)
+            except Exception:  # whatever it is, the next engine has to be watched too
+                log.exception("engine.watch_failed")
 
     def _restart(self, engine: ServingEngine) -> None:
         if not self._busy.acquire(blocking=False):

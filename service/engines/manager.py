@@ -18,11 +18,11 @@ from sqlalchemy import select
 from adapters_store.backends import LocalBlobStore
 from service.db.engine import Database
 from service.db.tables import AliasRow, StreamRow, VersionRow
-from service.engines.adapters import Servable
+from service.engines.adapters import Hold, Servable, refuse_unservable
 from service.engines.command import Base
 from service.engines.lifecycle import Check, Lifecycle, never
 from service.engines.serving import ServingEngine
-from service.errors import EngineUnavailable, PermanentConflict
+from service.errors import EngineUnavailable
 from service.settings import Settings
 
 log = structlog.get_logger()
@@ -55,7 +55,7 @@ class Lease:
 
     route: EngineRoute
     engine: ServingEngine
-    name: str
+    hold: Hold
 
 
 class EngineManager:
@@ -77,9 +77,12 @@ class EngineManager:
 
         `check` is called while waiting for a start and may raise to stop waiting.
         """
-        process = self._lifecycle.ensure(Base(base_path, base_digest), check).process
-        record = process.record
-        return EngineInfo(process.client.url, process.base.name, record.engine_version, record.pid)
+        return self._running(Base(base_path, base_digest), check)
+
+    def ensure_running_for(self, version: VersionRow, check: Check = never) -> EngineInfo:
+        """As `ensure_running`, of the base that a version needs: its stream's, or its own merged
+        one. Raises PermanentConflict as `ensure_ready`."""
+        return self._running(self._base_of(version), check)
 
     def ensure_ready(self, version: VersionRow, check: Check = never) -> EngineRoute:
         """Return where a version answers, once it is loaded and proven.
@@ -94,8 +97,7 @@ class EngineManager:
     def use(self, version: VersionRow, check: Check = never) -> Iterator[EngineRoute]:
         """As `ensure_ready`; engine and adapter are held until the block ends."""
         base = self._base_of(version)
-        engine = self._lifecycle.ensure(base, check)
-        lease = self._pin(engine, Servable.of(version, base.name))
+        lease = self._wait_and_pin(base, Servable.of(version, base.name), check)
         try:
             yield lease.route
         finally:
@@ -115,11 +117,11 @@ class EngineManager:
 
     def release(self, lease: Lease) -> None:
         """Let go of a leased route; short."""
-        lease.engine.table.unpin(lease.name)
+        lease.engine.table.unpin(lease.hold)
 
     def forget(self, lease: Lease) -> None:
         """Note that the engine does not know the leased model any more: load it anew next time."""
-        lease.engine.table.remove(lease.name)
+        lease.engine.table.remove(lease.route.model_name)
 
     def warm_up(self) -> None:
         """Adopt or start, in the background, the engine of the stream whose `production` moved
@@ -143,23 +145,33 @@ class EngineManager:
         """End the engine, also one that was never adopted, and all its workers. Waits."""
         self._lifecycle.close()
 
+    def _running(self, base: Base, check: Check) -> EngineInfo:
+        process = self._lifecycle.ensure(base, check).process
+        record = process.record
+        return EngineInfo(process.client.url, process.base.name, record.engine_version, record.pid)
+
+    def _wait_and_pin(self, base: Base, servable: Servable, check: Check) -> Lease:
+        while True:
+            engine = self._lifecycle.ensure(base, check)
+            try:
+                return self._pin(engine, servable)
+            except EngineUnavailable:
+                if not engine.table.closed:  # it died, perhaps of this very version
+                    raise
+            check()  # another base has taken the engine's place: wait for our turn again
+
     def _pin(self, engine: ServingEngine, servable: Servable) -> Lease:
         for _attempt in range(_PIN_ATTEMPTS):
-            if engine.table.pin(servable.name):
-                break
+            hold = engine.table.pin(servable.name)
+            if hold is not None:
+                record = engine.process.record
+                url = engine.process.client.url
+                return Lease(EngineRoute(url, servable.name, record.engine_version), engine, hold)
             engine.make_ready(servable)
-        else:
-            raise EngineUnavailable("the engine is being replaced: try again shortly.")
-        process = engine.process
-        version = process.record.engine_version
-        return Lease(EngineRoute(process.client.url, servable.name, version), engine, servable.name)
+        raise EngineUnavailable("the engine is being replaced: try again shortly.")
 
     def _base_of(self, version: VersionRow) -> Base:
-        if version.servable_by in ("plugin", "offline"):
-            raise PermanentConflict(
-                f"this version is served {version.servable_by}: no engine here can answer for it. "
-                "Chat with another version of its lineage."
-            )
+        refuse_unservable(version)
         if version.servable_by == "merged":
             return Base(version.servable_path, version.servable_digest)
         if version.stream_id not in self._bases:

@@ -46,6 +46,7 @@ class EngineRecord(BaseModel):
     fingerprint: str
     engine_version: str
     log_file: str
+    dtype: str = "float32"
     lent: bool = False
 
 
@@ -125,6 +126,7 @@ def start_process(
         fingerprint=launch.fingerprint,
         engine_version=build.version,
         log_file=str(log_file),
+        dtype=launch.dtype,
     )
     _write_record(folder, record)
     log.info("engine.started", pid=child.pid, base=base.name, port=port)

@@ -70,7 +70,7 @@ class ServingEngine:
         if servable.path is not None:
             loaded = client.models()
             for name in self.table.plan([servable.name]).unload:
-                client.unload(name)
+                self._unload(name)
             if loaded.get(servable.name) != servable.path:
                 if servable.name in loaded:
                     client.unload(servable.name)
@@ -89,7 +89,7 @@ class ServingEngine:
             client = self.process.client
             return client.ask(servable.name, prompt.question, images, max_tokens)
 
-        proof = prove(canary, ask)
+        proof = prove(canary, ask, self.process.record.dtype)
         self._record(servable, proof)
 
     def _record(self, servable: Servable, proof: Proof) -> None:
@@ -108,7 +108,10 @@ class ServingEngine:
     def _withdraw(self, servable: Servable) -> None:
         if servable.path is None:
             return
+        self._unload(servable.name)
+
+    def _unload(self, name: str) -> None:
         try:
-            self.process.client.unload(servable.name)
-        except EngineUnavailable:
-            return  # it is not loaded, or the engine is gone
+            self.process.client.unload(name)
+        except EngineUnavailable as error:  # it is not loaded, or the engine is gone
+            log.warning("engine.not_unloaded", servable=name, error=error.message)

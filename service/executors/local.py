@@ -83,7 +83,7 @@ class LocalExecutor:
                     stdout=log,
                     stderr=log,
                     cwd=attempt_dir,
-                    env=_environment(),
+                    env=trainer_environment(),
                     start_new_session=True,
                     pass_fds=[lock],
                 )
@@ -181,7 +181,9 @@ def _read_process(path: Path) -> ProcessRecord | None:
         return None
 
 
-def _environment() -> dict[str, str]:
+def trainer_environment() -> dict[str, str]:
+    """Return an environment in which `-m trainer` is this very code."""
     root = str(Path(__file__).resolve().parents[2])
     search = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    return {**os.environ, "PYTHONPATH": search}
+    # Safe path: a trainer.py where the service was started is not taken for ours.
+    return {**os.environ, "PYTHONPATH": search, "PYTHONSAFEPATH": "1"}

@@ -42,6 +42,14 @@ def events_after(session: Session, job_id: str, after: int, limit: int) -> list[
     return [EventRead.model_validate(row) for row in session.scalars(query)]
 
 
+def warnings_of(session: Session, job_id: str) -> set[str]:
+    """Return the messages of a job's warnings."""
+    query = select(JobEventRow.data).where(
+        JobEventRow.job_id == job_id, JobEventRow.kind == "warning"
+    )
+    return {str(data["message"]) for data in session.scalars(query)}
+
+
 def last_progress(session: Session, job_id: str) -> dict[str, Any] | None:
     """Return the data of the job's newest progress event."""
     query = (

@@ -31,8 +31,12 @@ def get_job(session: Session, job_id: str) -> JobRow:
     """Return a job's row; raises NotFound."""
     job = session.get(JobRow, job_id)
     if job is None:
-        raise NotFound(f"there is no job {job_id!r}. List them with GET /v1/jobs.")
+        raise _no_job(job_id)
     return job
+
+
+def _no_job(job_id: str) -> NotFound:
+    return NotFound(f"there is no job {job_id!r}. List them with GET /v1/jobs.")
 
 
 def list_jobs(
@@ -86,18 +90,21 @@ def control(
 
     Raises NotFound, and PermanentConflict for a state in which the wish is impossible.
     """
-    with db.write() as session:
+
+    def work(session: Session) -> JobRead:
+        job = queries.lock_job(session, job_id)  # first: an equal request waits, then replays
         first = replay(session, intention)
         if first is not None:
             return JobRead.model_validate(first)
-        get_job(session, job_id)
-        job = queries.lock_job(session, job_id)
-        assert job is not None
+        if job is None:
+            raise _no_job(job_id)
         _check_possible(job, action)
         _WISHES[action](session, job, rank_limit)
         answer = job_read(session, job)
         remember(session, intention, answer.model_dump(mode="json"))
-    return answer
+        return answer
+
+    return db.commit(work)
 
 
 def change_state(session: Session, job: JobRow, state: str, reason: str | None = None) -> None:

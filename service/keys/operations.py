@@ -10,15 +10,35 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from adapters_store.disk import Disk
 from service.db.engine import Database
 from service.db.tables import ApiKeyRow
-from service.errors import InvalidRequest, NotAuthenticated, NotFound, PermissionDenied
+from service.errors import (
+    InvalidRequest,
+    NotAuthenticated,
+    NotFound,
+    PermanentConflict,
+    PermissionDenied,
+)
+from service.idempotency import Once, remember, replay
 from service.ids import new_id, now
 
 ROLES = ("reader", "operator", "admin")  # each may do what the ones before it may
 _SECRET = re.compile(rb"rtk_[A-Za-z0-9_-]{43}")
+
+
+class KeyMadeBefore(PermanentConflict):
+    """An `Idempotency-Key` that has made an API key already, whose secret nobody has any more."""
+
+    code = "key_made_before"
+
+
+class LastAdminKey(PermanentConflict):
+    """The only key left that can make and revoke keys."""
+
+    code = "last_admin_key"
 
 
 @dataclass(frozen=True)
@@ -65,23 +85,50 @@ def hash_key(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def create_key(db: Database, name: str, role: str) -> tuple[ApiKeyRow, str]:
-    """Make a key; return its row and the secret, which is shown this once only."""
+def create_key(
+    db: Database, name: str, role: str, intention: Once | None = None
+) -> tuple[ApiKeyRow, str]:
+    """Make a key; return its row and the secret, which is shown this once only.
+
+    The secret is not kept, so a repeated `intention` raises KeyMadeBefore with the first key's id.
+    """
     if role not in ROLES:
         raise InvalidRequest(f"unknown role {role!r}: use one of {', '.join(ROLES)}.", param="role")
     secret = _new_secret()
-    return _insert(db, name, role, secret), secret
+
+    def work(session: Session) -> ApiKeyRow:
+        _check_not_made(session, intention)
+        row = _row(name, role, secret)
+        session.add(row)
+        remember(session, intention, {"id": row.id})
+        return row
+
+    return db.commit(work), secret
+
+
+def _check_not_made(session: Session, intention: Once | None) -> None:
+    first = replay(session, intention)
+    if first is not None:
+        raise KeyMadeBefore(
+            f"this Idempotency-Key was used before and made the key {first['id']}. Its secret was "
+            "in that answer only. If it is lost, revoke the key and make another under a new "
+            "Idempotency-Key."
+        )
 
 
 def _new_secret() -> str:
     return f"rtk_{secrets.token_urlsafe(32)}"
 
 
-def _insert(db: Database, name: str, role: str, secret: str) -> ApiKeyRow:
-    row = ApiKeyRow(id=new_id("key"), name=name, role=role, hash=hash_key(secret), created_at=now())
+def _row(name: str, role: str, secret: str) -> ApiKeyRow:
+    return ApiKeyRow(
+        id=new_id("key"), name=name, role=role, hash=hash_key(secret), created_at=now()
+    )
+
+
+def _insert(db: Database, name: str, role: str, secret: str) -> None:
     with db.write() as session:
-        session.add(row)
-    return row
+        session.add(_row(name, role, secret))
 
 
 def is_live(db: Database, key_id: str) -> bool:
@@ -98,13 +145,25 @@ def list_keys(db: Database) -> list[ApiKeyRow]:
 
 
 def revoke_key(db: Database, key_id: str) -> ApiKeyRow:
-    """Revoke a key at once; raises NotFound."""
+    """Revoke a key at once; raises NotFound, and LastAdminKey when no admin key would be left."""
     with db.write() as session:
+        admins = _lock_live_admins(session)
         row = session.get(ApiKeyRow, key_id)
         if row is None:
-            raise NotFound(f"there is no API key {key_id!r}. List them with GET /v1/keys.")
+            raise NotFound(f"there is no API key {key_id[:80]!r}. List them with GET /v1/keys.")
+        if [admin.id for admin in admins] == [row.id]:
+            raise LastAdminKey(
+                f"key {row.name!r} ({row.id}) is the last admin key: without it nobody could make "
+                "or revoke keys. Make another admin key first, then revoke this one with it."
+            )
         row.revoked_at = row.revoked_at or now()
         return row
+
+
+def _lock_live_admins(session: Session) -> list[ApiKeyRow]:
+    """Return the live admin keys; two calls that revoke the last two come one after the other."""
+    live = select(ApiKeyRow).where(ApiKeyRow.role == "admin", ApiKeyRow.revoked_at.is_(None))
+    return list(session.scalars(live.order_by(ApiKeyRow.id).with_for_update()))
 
 
 def ensure_admin_key(db: Database, path: Path) -> None:

@@ -8,7 +8,7 @@ from adapters_store.servable import RankPlan, check_rank
 from service.db.tables import JobRow, StreamRow, TaskRow, VersionRow
 from service.errors import PermanentConflict
 from service.streams import queries
-from service.streams.plans import new_rank
+from service.streams.plans import new_rank, replaces
 from service.streams.schemas import TaskPlan
 from service.versions.operations import get_version, lineage
 
@@ -64,14 +64,18 @@ def check_room(
     rank = new_rank(plan)
     if rank == 0:
         return RankPlan(parent.rank, limit, 0)
-    ahead = 0 if plan.parent is not None else _rank_ahead(session, stream, own_job)
-    return check_rank(parent.rank + ahead, rank, limit)
+    if replaces(plan):
+        return check_rank(0, rank, limit)
+    below = parent.rank
+    for earlier in [] if plan.parent is not None else _plans_ahead(session, stream, own_job):
+        below = new_rank(earlier) + (0 if replaces(earlier) else below)
+    return check_rank(below, rank, limit)
 
 
-def _rank_ahead(session: Session, stream: StreamRow, own_job: JobRow | None) -> int:
+def _plans_ahead(session: Session, stream: StreamRow, own_job: JobRow | None) -> list[TaskPlan]:
     plans = [
         TaskPlan.model_validate(job.plan)
         for job, _task in queries.pending_jobs(session, stream.id)
         if own_job is None or job.queue_position < own_job.queue_position
     ]
-    return sum(new_rank(plan) for plan in plans if plan.parent is None)
+    return [plan for plan in plans if plan.parent is None]

@@ -31,8 +31,12 @@ Download = Callable[[str, str | None], Path]
 
 @dataclass(frozen=True)
 class ResolvedBase:
-    """Where a base lies, which revision it is, and the digest of its files."""
+    """Where a base lies, which revision it is, and the digest of its files.
 
+    `source` is what it is known by: the folder's path or the hub id.
+    """
+
+    source: str
     path: Path
     revision: str | None
     digest: str
@@ -62,8 +66,8 @@ def download_base(hub_id: str, revision: str | None) -> Path:
     except Exception as error:  # the hub's errors have no common base
         raise InvalidRequest(
             f"the base {hub_id!r} (revision {revision or 'default'}) cannot be fetched: "
-            f"{type(error).__name__}: {str(error)[:300]}. Check id, revision and network, or "
-            "give a local folder.",
+            f"{type(error).__name__}: {str(error)[:300].rstrip(' .')}. Check id, revision and "
+            f"network, or give a folder's absolute path.{_near(hub_id)}",
             param="base",
         ) from error
 
@@ -71,21 +75,73 @@ def download_base(hub_id: str, revision: str | None) -> Path:
 def resolve_base(
     source: str, revision: str | None, download: Download = download_base
 ) -> ResolvedBase:
-    """Return the folder behind a base's name; raises InvalidRequest when there is no usable one."""
-    folder = Path(source).expanduser()
-    if folder.is_dir():
-        folder = folder.resolve()
+    """Return the folder behind a base's name; raises InvalidRequest when there is no usable one.
+
+    An absolute path (or one from `~`) is a folder; anything else is a hub id.
+    """
+    folder = _as_folder(source)
+    if folder is not None:
+        _check_revision(source, revision)
+        source = str(folder)
     elif _HUB_ID.fullmatch(source):
         folder = download(source, revision)
         revision = folder.name if _COMMIT.fullmatch(folder.name) else revision
     else:
         raise InvalidRequest(
-            f"the base {source!r} is neither an existing folder nor a hub id like "
-            "'owner/model'. The folder must be readable by the service.",
+            f"the base {source!r} is neither a folder's absolute path nor a hub id like "
+            f"'owner/model'. The folder must be readable by the service.{_near(source)}",
             param="base",
         )
     _check_files(source, folder)
-    return ResolvedBase(folder, revision, digest_base(folder))
+    return ResolvedBase(source, folder, revision, digest_base(folder))
+
+
+def _as_folder(source: str) -> Path | None:
+    """Return the folder that a base's name is the absolute path of, or None for a hub id."""
+    path = _expanded(source)
+    if not path.is_absolute():
+        return None
+    if _is(path, Path.is_dir):
+        return path.resolve()
+    found = "is a file, not" if _is(path, Path.is_file) else "is not"
+    raise InvalidRequest(
+        f"the base {source!r} {found} a folder that the service can read. Give a model's folder, "
+        "or a hub id like 'owner/model'.",
+        param="base",
+    )
+
+
+def _expanded(source: str) -> Path:
+    try:
+        return Path(source).expanduser()
+    except RuntimeError:  # "~somebody" whom this machine does not know
+        return Path(source)
+
+
+def _is(path: Path, kind: Callable[[Path], bool]) -> bool:
+    try:
+        return kind(path)
+    except (OSError, ValueError):  # e.g. a name too long to be one
+        return False
+
+
+def _check_revision(source: str, revision: str | None) -> None:
+    if revision is not None:
+        raise InvalidRequest(
+            f"revision {revision!r} is refused: the base {source!r} is a folder, and only hub ids "
+            "have revisions. Leave revision out.",
+            param="revision",
+        )
+
+
+def _near(source: str) -> str:
+    """Return a hint when a hub id happens to be a path in the service's working directory."""
+    path = Path.cwd() / source
+    if _is(path, Path.is_dir):
+        return f" A folder is named by its absolute path: {str(path)!r} exists."
+    if _is(path, Path.is_file):
+        return f" {str(path)!r} is a file: give the model's folder by its absolute path."
+    return ""
 
 
 def digest_base(folder: Path) -> str:
@@ -120,21 +176,45 @@ def _stamp(path: Path) -> tuple[int, int]:
 def measure_base(folder: Path) -> BaseSize:
     """Return the base's size, read from its safetensors headers alone."""
     parameters = per_rank = 0
-    for path in sorted(folder.glob("*.safetensors")):
-        for name, shape in _shapes(path):
-            parameters += math.prod(shape)
-            if name.endswith("proj.weight") and len(shape) == 2 and "vision" not in name:
-                per_rank += sum(shape)
+    for name, shape in _tensors(folder):
+        parameters += math.prod(shape)
+        if name.endswith("proj.weight") and len(shape) == 2 and "vision" not in name:
+            per_rank += sum(shape)
     return BaseSize(parameters, per_rank)
 
 
-def _shapes(path: Path) -> Iterator[tuple[str, list[int]]]:
+def layer_names(folder: Path) -> frozenset[str]:
+    """Return the last names of the base's layers that hold matrices, e.g. `q_proj`."""
+    parts = (name.split(".") for name, shape in _tensors(folder) if len(shape) > 1)
+    return frozenset(name for it in parts for name in it[-2:] if name != "weight")
+
+
+def _tensors(folder: Path) -> Iterator[tuple[str, list[int]]]:
+    """Yield name and shape of each tensor; raises InvalidRequest for a damaged file."""
+    for path in sorted(folder.glob("*.safetensors")):
+        try:
+            yield from _shapes(path)
+        except (struct.error, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise InvalidRequest(
+                f"the base's file {str(path)!r} is damaged: {error}. Copy or download it again.",
+                param="base",
+            ) from error
+
+
+def _shapes(path: Path) -> list[tuple[str, list[int]]]:
     with path.open("rb") as file:
         (size,) = struct.unpack("<Q", file.read(8))
-        header = json.loads(file.read(min(size, _MAX_HEADER_BYTES)))
-    for name, entry in header.items():
-        if name != "__metadata__":
-            yield name, entry["shape"]
+        left = path.stat().st_size - 8
+        if size > min(left, _MAX_HEADER_BYTES):
+            raise ValueError(f"its header claims {size:,} bytes, the file has {left:,} more")
+        header = json.loads(file.read(size))
+    if not isinstance(header, dict):
+        raise ValueError("its header is no JSON object")
+    header.pop("__metadata__", None)
+    end = max((int(entry["data_offsets"][1]) for entry in header.values()), default=0)
+    if end != left - size:
+        raise ValueError(f"its tensors take {end:,} bytes, the file holds {left - size:,}")
+    return [(name, [int(it) for it in entry["shape"]]) for name, entry in header.items()]
 
 
 def _files(folder: Path, patterns: tuple[str, ...] = ALLOWED_FILES) -> list[Path]:
@@ -150,6 +230,7 @@ def _check_files(source: str, folder: Path) -> None:
             "transformers' AutoModelForImageTextToText loads, saved as safetensors.",
             param="base",
         )
+    measure_base(folder)  # raises for a damaged file
 
 
 def _problem_of(folder: Path) -> str | None:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from adapters_store.servable import RankPlan
@@ -33,8 +30,6 @@ from service.streams import admission, plans, queries
 from service.streams.schemas import PlanRead, TaskOptions, TaskPlan, TaskRead
 from service.streams.uploads import Upload
 
-_COMMIT_TRIES = 5
-
 
 @dataclass(frozen=True)
 class Submission:
@@ -45,16 +40,6 @@ class Submission:
     card: TaskCard
     options: TaskOptions
     train_rows: int
-
-
-def staging_folder(settings: Settings, job_id: str) -> Path:
-    """Return where a job's upload lies until it is validated."""
-    return settings.folder("staging") / job_id
-
-
-def discard_staging(settings: Settings, job_id: str) -> None:
-    """Remove a job's upload."""
-    shutil.rmtree(staging_folder(settings, job_id), ignore_errors=True)
 
 
 def check_upload(
@@ -76,14 +61,9 @@ def enqueue(services: Services, submission: Submission, intention: Once | None) 
 
     An equal request seen before gets its first answer, whose job has another id.
     """
-    for left in reversed(range(_COMMIT_TRIES)):
-        try:
-            with services.db.write() as session:
-                return _enqueue(session, services.settings, submission, intention)
-        except IntegrityError:  # another submission took the place in the queue, or the key
-            if left == 0:
-                raise
-    raise AssertionError
+    return services.db.commit(
+        lambda session: _enqueue(session, services.settings, submission, intention)
+    )
 
 
 def plan_only(services: Services, submission: Submission) -> PlanRead:
@@ -91,11 +71,13 @@ def plan_only(services: Services, submission: Submission) -> PlanRead:
     with services.db.read() as session:
         stream = queries.get_stream(session, submission.stream)
         plan, parent, ranks = _admit(session, services.settings, stream, submission)
-    found = plans.estimate(plan, submission.train_rows, stream.base_path)
+        pace = queries.measured_pace(session, stream.base_digest, plan.method)
+    found = plans.estimate(plan, submission.train_rows, stream.base_path, pace)
     return PlanRead(
         rows=submission.train_rows,
         steps=found.steps,
         seconds_estimate=found.seconds,
+        seconds_from="rough" if pace is None else "measured",
         memory_bytes_estimate=found.memory_bytes,
         rank_after=ranks.rank_after,
         rank_limit=ranks.limit,
@@ -118,10 +100,11 @@ def list_tasks(db: Database, stream_name: str, after: str | None, limit: int) ->
 def _enqueue(
     session: Session, settings: Settings, submission: Submission, intention: Once | None
 ) -> JobRead:
+    stream = queries.get_stream(session, submission.stream)
+    session.refresh(stream, with_for_update=True)  # an equal request waits, then replays
     first = replay(session, intention)
     if first is not None:
         return JobRead.model_validate(first)
-    stream = queries.get_stream(session, submission.stream)
     plan, _parent, _ranks = _admit(session, settings, stream, submission)
     task = TaskRow(
         id=new_id("task"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from sqlalchemy.orm import Session
 
 from service.db.engine import Database
@@ -31,24 +29,26 @@ def create_stream(
     hyperparameters = plans.resolve_hyperparameters(body.hyperparameters, body.seed)
     plans.check_own_rank(body.method, method_config, rank_limit)
     with db.read() as session:
-        first = replay(session, intention)
-        if first is not None:
-            return StreamRead.model_validate(first)
-        _refuse_taken(session, body.name)
+        first = _answer_before(session, body.name, intention)
+    if first is not None:
+        return first
     base = resolve_base(body.base, body.revision, download)
-    row = _row(body, base)
-    row.method_config, row.hyperparameters = method_config, hyperparameters
-    with db.write() as session:
-        first = replay(session, intention)
+    plans.check_targets(method_config, base.path)
+
+    def work(session: Session) -> StreamRead:
+        first = _answer_before(session, body.name, intention)
         if first is not None:
-            return StreamRead.model_validate(first)
-        _refuse_taken(session, body.name)
+            return first
+        row = _row(body, base)
+        row.method_config, row.hyperparameters = method_config, hyperparameters
         session.add(row)
         session.flush()
         create_base_version(session, row)
         created = stream_read(row)
         remember(session, intention, created.model_dump(mode="json"))
-    return created
+        return created
+
+    return db.commit(work)
 
 
 def read_stream(db: Database, name: str) -> StreamRead:
@@ -84,11 +84,10 @@ def stream_read(row: StreamRow) -> StreamRead:
 
 
 def _row(body: StreamCreate, base: ResolvedBase) -> StreamRow:
-    is_folder = Path(body.base).expanduser().is_dir()
     return StreamRow(
         id=new_id("str"),
         name=body.name,
-        base_source=str(base.path) if is_folder else body.base,
+        base_source=base.source,
         base_revision=base.revision,
         base_path=str(base.path),
         base_digest=base.digest,
@@ -101,8 +100,20 @@ def _row(body: StreamCreate, base: ResolvedBase) -> StreamRow:
     )
 
 
-def _refuse_taken(session: Session, name: str) -> None:
-    if queries.find_stream(session, name) is not None:
-        raise PermanentConflict(
-            f"there is a stream {name!r} already. Choose another name.", param="name"
-        )
+def _answer_before(session: Session, name: str, intention: Once | None) -> StreamRead | None:
+    """Return the answer to an equal request; raises PermanentConflict when the name is taken.
+
+    The name is looked for first: whoever has taken it by then may be our equal.
+    """
+    taken = queries.find_stream(session, name) is not None
+    first = replay(session, intention)
+    if first is not None:
+        return StreamRead.model_validate(first)
+    if taken:
+        raise _taken(name)
+    return None
+
+
+def _taken(name: str) -> PermanentConflict:
+    message = f"there is a stream {name!r} already. Choose another name."
+    return PermanentConflict(message, param="name")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,9 +13,10 @@ from pydantic import BaseModel, ValidationError
 from adapters_store.servable import check_rank
 from service.db.tables import StreamRow
 from service.errors import InvalidRequest
-from service.streams.bases import measure_base
+from service.problems import MAX_SHOWN_CHARS, describe, shown
+from service.streams.bases import BaseSize, layer_names, measure_base
 from service.streams.schemas import TaskOptions, TaskPlan
-from trainer.catalog import METHODS, MethodEntry
+from trainer.catalog import METHODS, MethodEntry, declared
 from trainer.plan import TrainPlan, plan_training
 from trainer.spec import Hyperparameters
 
@@ -25,7 +27,8 @@ def find_method(name: str) -> MethodEntry:
     """Return a method by name; raises InvalidRequest that lists the known ones."""
     if name not in METHODS:
         raise InvalidRequest(
-            f"unknown method {name!r}: use one of {', '.join(sorted(METHODS))}.", param="method"
+            f"unknown method {shown(name)}: use one of {', '.join(sorted(METHODS))}.",
+            param="method",
         )
     return METHODS[name]
 
@@ -35,6 +38,23 @@ def resolve_method_config(method: str, given: Mapping[str, Any]) -> dict[str, An
     entry = find_method(method)
     config = checked(entry.config, given, "method_config", f"method {method!r}")
     return config.model_dump(mode="json")
+
+
+def check_targets(config: Mapping[str, Any], base: Path) -> None:
+    """Raise InvalidRequest for a target module that no tensor of the base can belong to.
+
+    Only the last part of a name is compared: paths in a checkpoint and in the loaded model differ.
+    """
+    wanted = config.get("target_modules")
+    known = layer_names(base) if wanted else frozenset()
+    unknown = [name for name in wanted or () if name.rpartition(".")[2] not in known]
+    if unknown and known:
+        usable = sorted(name for name in known if "embed" not in name and name != "lm_head")
+        raise InvalidRequest(
+            f"method_config.target_modules: the base has no layer {shown(unknown[0])}. Its layers "
+            f"are {', '.join(usable[:40])}. Name some of these, or leave target_modules out.",
+            param="method_config.target_modules",
+        )
 
 
 def resolve_hyperparameters(given: Mapping[str, Any], seed: int) -> dict[str, Any]:
@@ -56,11 +76,11 @@ def resolve_plan(stream: StreamRow, options: TaskOptions, parent: int | None) ->
     if options.seed is not None:
         overrides.setdefault("seed", options.seed)
     x_percent = stream.rewrite["x_percent"] if options.x_percent is None else options.x_percent
+    config = resolve_method_config(stream.method, {**stream.method_config, **options.method_config})
+    check_targets(config, Path(stream.base_path))
     return TaskPlan(
         method=stream.method,
-        method_config=resolve_method_config(
-            stream.method, {**stream.method_config, **options.method_config}
-        ),
+        method_config=config,
         hyperparameters=resolve_hyperparameters({**stream.hyperparameters, **overrides}, seed),
         x_percent=x_percent,
         seed=seed,
@@ -74,6 +94,11 @@ def new_rank(plan: TaskPlan) -> int:
     return _rank_of(plan.method, plan.method_config)
 
 
+def replaces(plan: TaskPlan) -> bool:
+    """Say whether the task's adapter stands for its whole lineage, so that no rank is added."""
+    return declared(plan.method, plan.method_config).delta_kind == "replace"
+
+
 def check_own_rank(method: str, config: Mapping[str, Any], limit: int) -> None:
     """Raise RankLimitExceeded when not even a stream's first task would fit the engine."""
     rank = _rank_of(method, config)
@@ -82,43 +107,62 @@ def check_own_rank(method: str, config: Mapping[str, Any], limit: int) -> None:
 
 
 def _rank_of(method: str, config: Mapping[str, Any]) -> int:
-    return int(config["rank"]) if METHODS[method].servable_by == "lora" else 0
+    return int(config["rank"]) if declared(method, config).servable_by == "lora" else 0
 
 
-def estimate(plan: TaskPlan, rows: int, base_path: str) -> TrainPlan:
-    """Return a rough estimate of steps, time and memory for `rows` training rows."""
+def _trained_parameters(plan: TaskPlan, size: BaseSize) -> int:
+    """Return about how many numbers a task trains: a LoRA's, or the whole base's."""
+    if declared(plan.method, plan.method_config).delta_kind == "weights":
+        return size.parameters
+    return max(1, size.lora_parameters_per_rank * int(plan.method_config.get("rank", 0)))
+
+
+def estimate(
+    plan: TaskPlan, rows: int, base_path: str, seconds_per_row: float | None = None
+) -> TrainPlan:
+    """Return an estimate of steps, time and memory for `rows` training rows.
+
+    `seconds_per_row` is what an earlier run took; without it the time is a guess.
+    """
     size = measure_base(Path(base_path))
-    return plan_training(
+    found = plan_training(
         max(rows, 1),
         Hyperparameters.model_validate(plan.hyperparameters),
         base_parameters=size.parameters,
-        trained_parameters=max(1, size.lora_parameters_per_rank * new_rank(plan)),
+        trained_parameters=_trained_parameters(plan, size),
     )
+    if seconds_per_row is None:
+        return found
+    seconds = found.steps * found.rows_per_step * seconds_per_row
+    return found.model_copy(update={"seconds": seconds})
 
 
 def checked(model: type[Model], values: Mapping[str, Any], where: str, owner: str) -> Model:
-    """Return `values` as `model`; all problems are named together, unknown fields with the known.
+    """Return JSON `values` as `model`; all problems are named together, unknown fields with the
+    known. A number has to be a JSON number: neither true nor "3" stands for one.
 
     Raises InvalidRequest; `where` names the field of the request, `owner` whose fields they are.
     """
-    unknown = sorted(set(values) - set(model.model_fields))
+    unknown = [name[:MAX_SHOWN_CHARS] for name in sorted(set(values) - set(model.model_fields))]
     if unknown:
         raise InvalidRequest(
-            f"{where} has unknown fields: {', '.join(unknown)}. The fields of {owner} are "
+            f"{where} has unknown fields: {', '.join(unknown[:10])}. The fields of {owner} are "
             f"{', '.join(sorted(model.model_fields))}.",
             param=f"{where}.{unknown[0]}",
         )
     try:
-        return model.model_validate(values)
+        return model.model_validate_json(_as_json(values, where), strict=True)
     except ValidationError as error:
-        raise _invalid(error, where) from error
+        message, param = describe(error.errors(include_url=False), where)
+        raise InvalidRequest(message, param=param) from error
 
 
-def _invalid(error: ValidationError, where: str) -> InvalidRequest:
-    problems = error.errors(include_url=False, include_context=False)
-    listed = "; ".join(
-        f"{'.'.join([where, *map(str, it['loc'])])}: {it['msg']} (got {str(it['input'])[:80]!r})"
-        for it in problems[:10]
-    )
-    first = ".".join([where, *map(str, problems[0]["loc"])])
-    return InvalidRequest(listed, param=first)
+def _as_json(values: Mapping[str, Any], where: str) -> str:
+    try:
+        return json.dumps(values, allow_nan=False)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest(
+            f"{where} holds NaN or Infinity, or is nested too deeply: JSON knows finite numbers "
+            "only. Send such ones, less deep.",
+            param=where,
+        ) from error

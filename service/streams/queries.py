@@ -7,9 +7,13 @@ from collections.abc import Sequence
 from sqlalchemy import func, literal, select, tuple_
 from sqlalchemy.orm import Session
 
-from service.db.tables import JobRow, StreamRow, TaskRow, UtcDateTime
+from service.db.tables import JobRow, PhaseRow, StreamRow, TaskRow, UtcDateTime
 from service.errors import NotFound
 from service.workflow.states import TERMINAL
+from trainer.spec import Hyperparameters
+
+_RECENT_RUNS = 20
+_QUEUE_LOCK = 0x72657461696E_01  # "retain", 1: this service's advisory locks in PostgreSQL
 
 
 def find_stream(session: Session, name: str) -> StreamRow | None:
@@ -21,7 +25,7 @@ def get_stream(session: Session, name: str) -> StreamRow:
     """Return a stream by name; raises NotFound."""
     row = find_stream(session, name)
     if row is None:
-        raise NotFound(f"there is no stream {name!r}. List them with GET /v1/streams.")
+        raise NotFound(f"there is no stream {name[:80]!r}. List them with GET /v1/streams.")
     return row
 
 
@@ -65,6 +69,27 @@ def pending_jobs(session: Session, stream_id: str) -> list[tuple[JobRow, TaskRow
     return [(job, task) for job, task in session.execute(query)]
 
 
+def measured_pace(session: Session, base_digest: str, method: str) -> float | None:
+    """Return the seconds per row of the newest uninterrupted training with a base and method."""
+    query = (
+        select(JobRow.plan, PhaseRow.result)
+        .join(PhaseRow, PhaseRow.job_id == JobRow.id)
+        .join(StreamRow, StreamRow.id == JobRow.stream_id)
+        .where(StreamRow.base_digest == base_digest, StreamRow.method == method)
+        .where(PhaseRow.phase == "train", PhaseRow.state == "succeeded")
+        .order_by(PhaseRow.finished_at.desc())
+        .limit(_RECENT_RUNS)
+    )
+    for plan, result in session.execute(query):
+        if result.get("resumed_from_step") is None:
+            used = Hyperparameters.model_validate(plan["hyperparameters"])
+            seconds, steps = float(result["seconds"]), int(result["steps"])
+            return seconds / (steps * used.rows_per_step)
+    return None
+
+
 def next_queue_position(session: Session) -> int:
-    """Return the place behind every job there ever was."""
+    """Return the place behind every job there ever was; who asks holds it until commit."""
+    if session.get_bind().dialect.name == "postgresql":  # SQLite has one writer at a time
+        session.execute(select(func.pg_advisory_xact_lock(_QUEUE_LOCK)))
     return (session.scalar(select(func.max(JobRow.queue_position))) or 0) + 1

@@ -10,15 +10,25 @@ from pydantic import BaseModel, ConfigDict, Field
 from asd_rewriter.cards import NAME_PATTERN, TaskCard
 from eval.gate import GatePolicy
 
+# A number is a JSON number: neither true nor "3" stands for one, and NaN is none.
+STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class StreamGate(GatePolicy):
+    """How much a new version may lose against its parent, in points."""
+
+    model_config = STRICT
+
 
 class StreamCreate(BaseModel):
     """A new model line: its base model, its method, and the defaults of its tasks.
 
-    `base` is a local folder or a hub id; `revision` a hub revision. `method_config` and
-    `hyperparameters` take the fields listed for the method; what is left out gets its default.
+    `base` is the absolute path of a folder at the service, or a hub id; `revision` a hub revision.
+    `method_config` and `hyperparameters` take the fields listed for the method; what is left out
+    gets its default.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     name: str = Field(pattern=NAME_PATTERN)
     base: str = Field(min_length=1, max_length=4096)
@@ -28,7 +38,7 @@ class StreamCreate(BaseModel):
     hyperparameters: dict[str, Any] = Field(default_factory=dict)
     x_percent: float = Field(default=20.0, ge=0, le=100, description="rows rewritten, in percent")
     seed: int = Field(default=0, ge=0, lt=2**31)
-    gate: GatePolicy = GatePolicy()
+    gate: StreamGate = StreamGate()
     eval_limit: int = Field(default=200, ge=1, le=100_000, description="items per task")
 
 
@@ -54,7 +64,7 @@ class StreamRead(BaseModel):
 class TaskOptions(BaseModel):
     """What one task does differently from its stream. `parent`: a version number or an alias."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     method_config: dict[str, Any] = Field(default_factory=dict)
     hyperparameters: dict[str, Any] = Field(default_factory=dict)
@@ -79,12 +89,17 @@ class TaskPlan(BaseModel):
 
 
 class PlanRead(BaseModel):
-    """What a task would take; nothing was kept. Estimates are rough (a factor of two)."""
+    """What a task would take; nothing was kept.
+
+    `seconds_estimate` is for the training steps: "measured" scales the newest run with this base
+    and method; before there is one it is "rough", from operation counts, and may be off tenfold.
+    """
 
     object: Literal["plan"] = "plan"
     rows: int
     steps: int
     seconds_estimate: float
+    seconds_from: Literal["measured", "rough"]
     memory_bytes_estimate: int
     rank_after: int
     rank_limit: int

@@ -21,6 +21,7 @@ from service.jobs.operations import read_job, read_validation
 from service.jobs.schemas import JobRead
 from service.streams import intake
 from service.streams.operations import read_stream
+from service.streams.staging import discard_staging, staging_folder
 from service.streams.uploads import Upload, receive_upload
 
 _POLL_SECONDS = 0.1
@@ -40,22 +41,33 @@ class SubmitQuery:
 async def submit(services: Services, request: Request, query: SubmitQuery) -> JSONResponse:
     """Take a task in; answer with its job (202), its plan (200), or what was refused."""
     await run_sync(read_stream, services.db, query.stream)
-    job_id, kept = new_id("job"), False
-    folder = intake.staging_folder(services.settings, job_id)
+    job_id = new_id("job")
+    folder = staging_folder(services.settings, job_id)
     try:
         upload = await receive_upload(request, folder, services.settings.max_upload_bytes)
-        answer = await run_sync(_admit, services, job_id, upload, query)
-        kept = isinstance(answer, JobRead) and answer.id == job_id
-    except ClientDisconnect as error:
-        raise InvalidRequest("the upload ended before it was complete.") from error
-    finally:
-        if not kept:
-            with anyio.CancelScope(shield=True):
-                await run_sync(intake.discard_staging, services.settings, job_id)
+    except BaseException as error:
+        with anyio.CancelScope(shield=True):
+            await run_sync(discard_staging, services.settings, job_id)
+        if isinstance(error, ClientDisconnect):
+            raise InvalidRequest("the upload ended before it was complete.") from error
+        raise
+    answer = await run_sync(_admit_or_discard, services, job_id, upload, query)
     if not isinstance(answer, JobRead):
         return JSONResponse(answer.model_dump(mode="json"), 200)
     services.runner.wake()
     return await _answer(services, answer, query.wait_seconds)
+
+
+def _admit_or_discard(services: Services, job_id: str, upload: Upload, query: SubmitQuery) -> Any:
+    """Decide in one thread, to the end: who waits for it may be cancelled meanwhile."""
+    kept = False
+    try:
+        answer = _admit(services, job_id, upload, query)
+        kept = isinstance(answer, JobRead) and answer.id == job_id
+        return answer
+    finally:
+        if not kept:
+            discard_staging(services.settings, job_id)
 
 
 def _admit(services: Services, job_id: str, upload: Upload, query: SubmitQuery) -> Any:

@@ -28,7 +28,7 @@ def move_alias(
     Raises PermissionDenied for an override without the admin role, and what a move raises.
     """
     _check_override(caller, body)
-    row = move(
+    made = move(
         services.db,
         services.engines,
         stream_name=stream,
@@ -40,7 +40,7 @@ def move_alias(
         intention=intention,
     )
     with services.db.read() as session:
-        return views.read_move(session, row)
+        return views.read_move(session, made.entry, moved=made.moved)
 
 
 def _check_override(caller: Caller, body: AliasMove) -> None:

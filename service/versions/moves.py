@@ -4,7 +4,9 @@ That transaction also remembers the `Idempotency-Key`; the transactions of one s
 come one after the other.
 
 `production` is gated: a version whose forgetting report did not pass needs an override. Going
-back to what the alias named before, or to the base, is a rollback and never gated.
+back to what the alias named before, or to the base, is a rollback (a restore, when it goes to a
+newer version) and never gated. `production` is always served; another alias may also name a
+version that no engine serves: chats with it are refused, reports and later tasks find it.
 """
 
 from __future__ import annotations
@@ -15,10 +17,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from service.db.engine import Database
 from service.db.tables import AliasMoveRow, AliasRow, StreamRow, VersionRow
+from service.engines.adapters import is_servable, refuse_unservable
 from service.engines.lifecycle import Check, never
 from service.errors import InvalidRequest, NotFound, PermanentConflict, PromotionRefused
 from service.idempotency import Once, remember, replay
@@ -64,6 +68,14 @@ class Wish:
     intention: Once | None = None
 
 
+@dataclass(frozen=True)
+class Move:
+    """A journal entry; `moved` is False when the alias named the version already."""
+
+    entry: AliasMoveRow
+    moved: bool
+
+
 def move_alias(
     db: Database,
     engines: Engines,
@@ -79,15 +91,16 @@ def move_alias(
     expected_from_id: str | None = None,
     intention: Once | None = None,
     check: Check = never,
-) -> AliasMoveRow:
+) -> Move:
     """Let an alias name a version (or "previous") and return the journal entry.
 
     `kind` names the move of an alias that has no gate; moves of `production` are classified
     here. With `job_id` or `intention` a repeated call returns the first one's entry; naming what
-    the alias names already changes nothing. `expected_from_id` is the version that the alias has
-    to name until the end; `check` may raise while an engine starts. Raises NotFound,
-    PromotionRefused, AliasMovedMeanwhile, and what the engine raises when it cannot prove the
-    version: then the alias has not moved.
+    the alias names already changes nothing and returns the entry that made it so.
+    `expected_from_id` is the version that the alias has to name until the end; `check` may raise
+    while an engine starts. Raises NotFound, PermanentConflict for a `production` that no engine
+    can serve, PromotionRefused, AliasMovedMeanwhile, and what the engine raises when it cannot
+    prove the version: then the alias has not moved.
     """
     wish = Wish(
         stream_name, alias, version_number, actor, reason, kind, job_id, override,
@@ -103,28 +116,45 @@ def move_alias(
         done = _named_already(session, stream, target, wish)
         if done is not None:
             return done
+        if alias == PRODUCTION:
+            refuse_unservable(target)
         _classify(session, stream, target, wish)
-    engines.ensure_ready(target, check)
+    if is_servable(target):
+        engines.ensure_ready(target, check)
     return _switch(db, target, wish)
 
 
-def _switch(db: Database, target: VersionRow, wish: Wish) -> AliasMoveRow:
+def _switch(db: Database, target: VersionRow, wish: Wish) -> Move:
     started = time.perf_counter()
-    with db.write() as session:
+
+    def work(session: Session) -> tuple[Move, bool]:
         stream = _lock_stream(session, wish)
         done = _done_before(session, stream, wish)
         done = done or _named_already(session, stream, target, wish)
         if done is not None:
-            return done
-        move = _write(session, stream, target, wish)
-    elapsed = (time.perf_counter() - started) * 1000
-    with db.write() as session:
-        move = session.get_one(AliasMoveRow, move.id)
-        move.switch_ms = round(elapsed, 3)
-    log.info(
-        "alias.moved", stream=wish.stream_name, alias=wish.alias, to=target.number, kind=move.kind
-    )
-    return move
+            return done, False
+        _check_still_there(session, stream, target)
+        return Move(_write(session, stream, target, wish), moved=True), True
+
+    move, is_new = db.commit(work)
+    return _note_time(db, move.entry, time.perf_counter() - started) if is_new else move
+
+
+def _note_time(db: Database, entry: AliasMoveRow, seconds: float) -> Move:
+    try:
+        with db.write() as session:
+            entry = session.get_one(AliasMoveRow, entry.id)
+            entry.switch_ms = round(seconds * 1000, 3)
+    except SQLAlchemyError:  # the alias has moved: that is what the caller must be told
+        log.exception("alias.time_not_noted", move=entry.id)
+    log.info("alias.moved", alias=entry.alias, to=entry.to_version_id, kind=entry.kind)
+    return Move(entry, moved=True)
+
+
+def _check_still_there(session: Session, stream: StreamRow, target: VersionRow) -> None:
+    """A job that was cancelled meanwhile has taken its version with it."""
+    if queries.find_version(session, stream.id, target.number) is None:
+        raise NotFound(f"{stream.name}@{target.number} was withdrawn meanwhile.", param="version")
 
 
 def _check_alias(alias: str) -> None:
@@ -166,31 +196,33 @@ def _previous(session: Session, stream: StreamRow, alias: str) -> VersionRow:
     return session.get_one(VersionRow, last.from_version_id)
 
 
-def _done_before(session: Session, stream: StreamRow, wish: Wish) -> AliasMoveRow | None:
+def _done_before(session: Session, stream: StreamRow, wish: Wish) -> Move | None:
     """Return the entry of an earlier call with the same intention, or for the same job."""
     first = replay(session, wish.intention)
     if first is not None:
-        return session.get_one(AliasMoveRow, first["id"])
+        return Move(session.get_one(AliasMoveRow, first["id"]), first.get("moved", True))
     if wish.job_id is None:
         return None
-    return queries.move_of_job(session, stream.id, wish.alias, wish.job_id)
+    entry = queries.move_of_job(session, stream.id, wish.alias, wish.job_id)
+    return Move(entry, moved=True) if entry else None
 
 
 def _named_already(
     session: Session, stream: StreamRow, target: VersionRow, wish: Wish
-) -> AliasMoveRow | None:
+) -> Move | None:
     if queries.find_alias(session, stream.id, wish.alias) != target.id:
         return None
-    move = queries.last_move(session, stream.id, wish.alias)
-    if move is not None:
-        remember(session, wish.intention, {"id": move.id})
-    return move
+    entry = queries.last_move(session, stream.id, wish.alias)
+    if entry is None:
+        return None
+    remember(session, wish.intention, {"id": entry.id, "moved": False})
+    return Move(entry, moved=False)
 
 
 def _classify(session: Session, stream: StreamRow, target: VersionRow, wish: Wish) -> str:
     held = queries.was_held(session, stream.id, wish.alias, target.id)
     if held or (target.number == 0 and wish.alias == PRODUCTION):
-        return "rollback"
+        return "rollback" if _is_older(session, stream, target, wish) else "restore"
     if wish.alias != PRODUCTION:
         return wish.kind or "manual"
     outcome = queries.verdicts(session, [target.id]).get(target.id)
@@ -199,6 +231,11 @@ def _classify(session: Session, stream: StreamRow, target: VersionRow, wish: Wis
     if wish.override:
         return "override"
     raise _refusal(stream, target, outcome)
+
+
+def _is_older(session: Session, stream: StreamRow, target: VersionRow, wish: Wish) -> bool:
+    named = queries.find_alias(session, stream.id, wish.alias)
+    return named is None or target.number < session.get_one(VersionRow, named).number
 
 
 def _refusal(stream: StreamRow, target: VersionRow, outcome: str | None) -> PromotionRefused:

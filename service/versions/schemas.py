@@ -5,9 +5,34 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictInt,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+from pydantic_core import PydanticCustomError
 
 from service.pagination import Page
+
+
+def _checked(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return check(value)
+    except ValidationError as error:
+        if type(value) is int:  # of the right kind: its limit is told
+            raise
+        raise PydanticCustomError(
+            "version_number", "must be a version's number or 'previous'"
+        ) from error
+
+
+VersionWanted = Annotated[
+    Annotated[StrictInt, Field(ge=0, lt=2**31)] | Literal["previous"], WrapValidator(_checked)
+]
 
 
 class VersionRead(BaseModel):
@@ -51,7 +76,7 @@ class AliasMove(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    version: Annotated[int, Field(ge=0, lt=2**31)] | Literal["previous"] = Field(
+    version: VersionWanted = Field(
         description='a version\'s number, or "previous": what the alias named before'
     )
     reason: str = Field(min_length=1, max_length=1000, description="why; kept in the journal")
@@ -64,6 +89,8 @@ class AliasMoveRead(BaseModel):
     """A journal entry: who moved an alias, when, why, from where to where.
 
     `previous_id` chains an alias's entries; `switch_ms` is how long the switch itself took.
+    `moved` is false in the answer to a move to what the alias named already: then nothing
+    changed, and the entry is the one that made it so.
     """
 
     object: Literal["alias_move"] = "alias_move"
@@ -78,6 +105,7 @@ class AliasMoveRead(BaseModel):
     job: str | None
     previous_id: int | None
     switch_ms: float | None
+    moved: bool = True
     at: datetime
 
 

@@ -95,10 +95,11 @@ def read_alias(
     return AliasDetail(**_alias_read(stream, row, numbers).model_dump(), journal=page)
 
 
-def read_move(session: Session, move: AliasMoveRow) -> AliasMoveRead:
+def read_move(session: Session, move: AliasMoveRow, *, moved: bool) -> AliasMoveRead:
     """Return one journal entry in its wire shape."""
     stream = session.get_one(StreamRow, move.stream_id)
-    return move_read(stream, move, queries.version_numbers(session, stream.id))
+    read = move_read(stream, move, queries.version_numbers(session, stream.id))
+    return read.model_copy(update={"moved": moved})
 
 
 def move_read(stream: StreamRow, move: AliasMoveRow, numbers: dict[str, int]) -> AliasMoveRead:

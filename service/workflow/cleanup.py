@@ -8,7 +8,8 @@ import shutil
 from sqlalchemy import delete, exists, or_, select
 from sqlalchemy.orm import Session
 
-from adapters_store.errors import BlobNotFound
+from adapters_store.errors import BlobNotFound, VersionNotFound
+from adapters_store.servable import discard_servable, servables_of
 from service.db.tables import (
     AliasMoveRow,
     AliasRow,
@@ -49,8 +50,17 @@ def discard_corpus(tools: Tools, job: JobRow) -> None:
         delete_unused(tools, digest)
 
 
-def discard_manifest(tools: Tools, stream: str, number: int) -> None:
-    """Take a withdrawn version out of the store, with the blobs that were its alone."""
+def discard_unregistered(tools: Tools, stream: str, job: JobRow) -> None:
+    """Take what an ended job published and composed, but never registered, out of the store."""
+    if job.version_id is not None or "number" not in job.plan:
+        return
+    number, servables = int(job.plan["number"]), tools.settings.folder("servable")
+    try:
+        manifest = tools.store.get(stream, number)
+    except VersionNotFound:
+        return
+    for digest in servables_of(servables, manifest.digest):  # first: the manifest leads to them
+        discard_servable(servables, digest)
     for digest in tools.store.withdraw(stream, number):
         delete_unused(tools, digest)
 
@@ -66,19 +76,6 @@ def delete_unused(tools: Tools, digest: str) -> None:
         delete_unless_touched(tools, digest, tools.blobs.touched_at(digest))
     except BlobNotFound:
         return
-
-
-def servable_of(tools: Tools, job_id: str) -> str | None:
-    """Return the digest of the servable that a job made."""
-    query = select(VersionRow.servable_digest).where(VersionRow.job_id == job_id)
-    with tools.db.read() as session:
-        return session.scalar(query)
-
-
-def discard_servable(settings: Settings, digest: str | None) -> None:
-    """Remove a withdrawn version's servable; its digest names no other version's."""
-    if digest is not None:
-        shutil.rmtree(settings.folder("servable") / digest, ignore_errors=True)
 
 
 def delete_unless_touched(tools: Tools, digest: str, touched_at: float) -> None:

@@ -17,7 +17,8 @@ from eval.predictors import Predictor
 from service.db.engine import Database
 from service.db.tables import JobRow, StreamRow, TaskRow, VersionRow
 from service.executors.local import Executor
-from service.jobs.events import append_event
+from service.executors.workers import Workers
+from service.jobs.events import append_event, warnings_of
 from service.settings import Settings
 from service.streams.schemas import TaskPlan
 
@@ -57,6 +58,7 @@ class Tools:
     engines: EngineManager
     executor: Executor
     make_predictor: MakePredictor
+    workers: Workers
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,13 @@ class Context:
     def warn(self, message: str) -> None:
         """Tell something that should not be overlooked."""
         self._append("warning", {"phase": self.phase, "message": message})
+
+    def warn_once(self, message: str) -> None:
+        """As `warn`, unless the job was told so before: the service may have started anew."""
+        with self.tools.db.read() as session:
+            told = warnings_of(session, self.job_id)
+        if message not in told:
+            self.warn(message)
 
     def _append(self, kind: str, data: dict[str, Any]) -> None:
         with self.tools.db.write() as session:

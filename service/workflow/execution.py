@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from asd_rewriter.errors import InvalidRows
@@ -15,8 +16,8 @@ from service.jobs.events import append_event
 from service.jobs.operations import change_state, waiting_state
 from service.jobs.queries import find_phase, lock_job
 from service.streams import admission
-from service.streams.intake import discard_staging
 from service.streams.schemas import TaskPlan
+from service.streams.staging import discard_staging
 from service.workflow import cleanup
 from service.workflow.context import Context, Interrupted, Stopping
 from service.workflow.failures import describe_failure, is_known
@@ -74,6 +75,8 @@ def _guarded(ctx: Context, work: Callable[[], None]) -> None:
         return
     except Interrupted:
         settle(ctx)
+    except (OperationalError, InterfaceError):  # the database, not the job: taken up again
+        raise
     except Exception as error:
         if ctx.stopping:  # the engine or the database went away under it: the next start goes on
             return
@@ -175,7 +178,9 @@ def _fix_parent(ctx: Context) -> None:
 
 def _fail(ctx: Context, error: Exception) -> None:
     failure = describe_failure(error, ctx.phase)
-    attempt_dir = ctx.attempt_dir
+    if ctx.phase != "validate":  # before the job counts as failed: then nobody looks after it
+        ctx.tools.executor.stop(ctx.attempt_dir, ctx.tools.settings.stop_grace_seconds)
+    facts = ctx.facts()  # as the job stands now: a retry may change it right after
     with ctx.tools.db.write() as session:
         job = _locked(session, ctx.job_id)
         cancelled = job.desired == "cancel"
@@ -185,9 +190,9 @@ def _fail(ctx: Context, error: Exception) -> None:
         settle(ctx)
     elif ctx.phase == "validate":
         discard_staging(ctx.tools.settings, ctx.job_id)
-    else:  # a retry trains anew, or goes on with what the store holds
-        ctx.tools.executor.stop(attempt_dir, ctx.tools.settings.stop_grace_seconds)
+    else:  # a retry trains anew, or goes on with what is registered
         cleanup.discard_scratch(ctx.tools.settings, ctx.job_id)
+        cleanup.discard_unregistered(ctx.tools, facts.stream.name, facts.job)
 
 
 def _record_failure(
@@ -209,14 +214,11 @@ def _cancel(ctx: Context) -> None:
     settings = ctx.tools.settings
     discard_staging(settings, ctx.job_id)
     cleanup.discard_attempts(settings, ctx.job_id)
-    facts = ctx.facts()
-    servable = cleanup.servable_of(ctx.tools, ctx.job_id)
     with ctx.tools.db.write() as session:
         withdrawn = cleanup.withdraw_version(session, _locked(session, ctx.job_id))
     if withdrawn:
-        cleanup.discard_servable(settings, servable)
-        if "number" in facts.job.plan:
-            cleanup.discard_manifest(ctx.tools, facts.stream.name, facts.job.plan["number"])
+        facts = ctx.facts()
+        cleanup.discard_unregistered(ctx.tools, facts.stream.name, facts.job)
         cleanup.discard_corpus(ctx.tools, facts.job)
     with ctx.tools.db.write() as session:
         job = _locked(session, ctx.job_id)

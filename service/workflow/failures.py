@@ -6,6 +6,8 @@ import errno
 from collections.abc import Sequence
 from typing import Any
 
+from sqlalchemy.exc import OperationalError
+
 from adapters_store.errors import StoreError
 from asd_rewriter.errors import AsdError
 from eval.errors import EvalError
@@ -14,6 +16,7 @@ from trainer.spec import ExitRecord
 
 _KNOWN = (RetainError, StoreError, AsdError, EvalError)
 
+_FULL = ("database or disk is full", "No space left on device")  # SQLite's words, PostgreSQL's
 _TRAINER = {
     "out_of_memory": (
         "out_of_memory",
@@ -80,5 +83,7 @@ def describe_failure(error: Exception, phase: str) -> dict[str, Any]:
 
 
 def is_disk_full(error: Exception) -> bool:
-    """Say whether an error is the system's word for a disk or quota that is full."""
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    """Say whether an error is the system's or the database's word for a full disk or quota."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return isinstance(error, OperationalError) and any(it in str(error.orig) for it in _FULL)

@@ -10,20 +10,27 @@ from sqlalchemy import select
 from adapters_store import gc
 from adapters_store.servable import clear_unfinished
 from asd_rewriter.samples import read_samples
-from service.db.tables import TaskRow
+from service.db.tables import StreamRow, TaskRow
 from service.jobs.queries import jobs_in
-from service.workflow.cleanup import discard_scratch
+from service.workflow import cleanup
 from service.workflow.context import Tools
+from service.workflow.states import TERMINAL
 
 log = structlog.get_logger()
 
 
-def clear_failed(tools: Tools) -> None:
-    """Remove what failed jobs' training left and no retry uses; only before jobs may run."""
+def clear_leftovers(tools: Tools) -> None:
+    """Remove what a kill left between two steps of a job's end; only before jobs may run."""
     with tools.db.read() as session:
-        failed = [job.id for job in jobs_in(session, ("failed",))]
-    for job_id in failed:
-        discard_scratch(tools.settings, job_id)
+        jobs = jobs_in(session, (*TERMINAL, "cancelling"))
+        names = {job.stream_id: session.get_one(StreamRow, job.stream_id).name for job in jobs}
+    for job in jobs:
+        try:
+            if job.state in TERMINAL:
+                cleanup.discard_scratch(tools.settings, job.id)
+            cleanup.discard_unregistered(tools, names[job.stream_id], job)
+        except Exception:  # what cannot be cleared stays; the service starts all the same
+            log.exception("housekeeping.not_cleared", job_id=job.id)
 
 
 def collect_garbage(tools: Tools, stopping: threading.Event) -> None:

@@ -101,14 +101,17 @@ def stored_answers(session: Session, servable_digest: str) -> dict[str, str]:
 def store_answers(
     session: Session, servable_digest: str, answers: Sequence[tuple[str, str, str]]
 ) -> None:
-    """Store (key, item digest, text) triples; storing one again changes nothing."""
+    """Store (key, item digest, text) triples; storing one again changes nothing.
+
+    NUL characters, which PostgreSQL cannot store, are left out.
+    """
     for key, item_digest, text in answers:
         session.merge(
             PredictionRow(
                 key=key,
                 servable_digest=servable_digest,
                 item_digest=item_digest,
-                text=text,
+                text=text.replace("\0", ""),
                 created_at=now(),
             )
         )

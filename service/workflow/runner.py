@@ -21,11 +21,12 @@ from eval.predictors import EnginePredictor, Predictor
 from service.db.engine import Database
 from service.db.tables import JobRow, StreamRow
 from service.executors.local import Executor, LocalExecutor
+from service.executors.workers import LocalWorkers, Workers
 from service.ids import now
 from service.jobs.operations import change_state, waiting_state
 from service.jobs.queries import jobs_in, lock_job
 from service.settings import Settings
-from service.streams.intake import discard_staging
+from service.streams.staging import discard_staging
 from service.workflow import housekeeping
 from service.workflow.context import Context, MakePredictor, Tools
 from service.workflow.execution import run_job, settle, validate_job
@@ -61,13 +62,19 @@ class JobRunner:
         *,
         executor: Executor | None = None,
         make_predictor: MakePredictor | None = None,
+        workers: Workers | None = None,
+        before_work: Callable[[], None] = lambda: None,
     ) -> None:
-        """Prepare; `executor` and `make_predictor` default to local processes and the engine."""
+        """Prepare; by default trainers and workers are local processes, predictors ask engines.
+
+        `before_work` is called before jobs are looked at; while it raises, none is begun.
+        """
         local = LocalExecutor(settings.trainer_python, settings.stop_grace_seconds)
         self._tools = Tools(
             settings, db, blobs, store, engines, executor or local,
-            make_predictor or predictor_of_engine,
+            make_predictor or predictor_of_engine, workers or LocalWorkers(settings.trainer_python),
         )  # fmt: skip
+        self._before_work = before_work
         self._stopping = threading.Event()
         self._wake = threading.Event()
         self._guard = threading.Lock()
@@ -83,7 +90,7 @@ class JobRunner:
     def start(self) -> None:
         """Clear what a crash left behind, then take all unfinished jobs up again."""
         self._clear_staging()
-        housekeeping.clear_failed(self._tools)
+        housekeeping.clear_leftovers(self._tools)
         self._cleaner = threading.Thread(
             target=housekeeping.collect_garbage,
             args=(self._tools, self._stopping),
@@ -121,6 +128,7 @@ class JobRunner:
             self._wake.wait(_TICK_SECONDS)
 
     def _tick(self) -> None:
+        self._before_work()
         with self._tools.db.read() as session:
             jobs = jobs_in(session, _UNFINISHED)
             names = {job.stream_id: session.get_one(StreamRow, job.stream_id).name for job in jobs}

@@ -6,7 +6,7 @@ images, so other weights answer otherwise. It ends by itself after a few minutes
 
 Environment: `FAKE_START_SECONDS` (default 0), `FAKE_TOKEN_SECONDS` (pause between streamed
 tokens), `FAKE_IGNORES_ADAPTERS=1` (every name answers as the base does), `FAKE_DIES=1` (ends
-with an error while starting).
+with an error while starting), `FAKE_DIES_LOADING=1` (dies of the first adapter).
 """
 
 from __future__ import annotations
@@ -112,6 +112,8 @@ class Handler(BaseHTTPRequestHandler):
             handler(body)
 
     def _load(self, body: dict[str, Any]) -> None:
+        if os.environ.get("FAKE_DIES_LOADING") == "1":
+            os._exit(1)
         name, path = body["lora_name"], body["lora_path"]
         if not (Path(path) / "adapter_model.safetensors").is_file():
             return self._error(404, f"No adapter found for {path}")

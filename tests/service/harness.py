@@ -26,10 +26,12 @@ from adapters_store.store import VersionStore
 from eval.decoding import Decoding
 from eval.items import EvalItem
 from eval.predictors import Predictor, ScriptedPredictor
+from eval.worker import Worker
 from service import error_handlers
 from service.db import migrate
 from service.db.engine import Database
 from service.deps import Services
+from service.engines.adapters import refuse_unservable
 from service.executors.local import AttemptStatus
 from service.jobs import routes as jobs
 from service.keys.operations import create_key
@@ -38,7 +40,16 @@ from service.streams import routes as streams
 from service.versions import routes as versions
 from service.workflow.runner import JobRunner
 from tests.adapters_store.factories import write_lora
-from trainer.spec import ExitRecord, TrainResult, read_spec
+from tests.fakes.worker import fake_worker
+from trainer.spec import (
+    AnswerSpec,
+    Canary,
+    CanaryPrompt,
+    ExitRecord,
+    TrainResult,
+    TrainSpec,
+    read_spec,
+)
 
 Json = dict[str, Any]
 TERMINAL = ("succeeded", "failed", "cancelled")
@@ -70,6 +81,10 @@ class ScriptedEngines:
             raise self.error
         return Info()
 
+    def ensure_running_for(self, version: Any, check: Any = None) -> Info:
+        refuse_unservable(version)
+        return self.ensure_running("", "")
+
     def ensure_ready(self, version: Any, check: Any = None) -> Route:
         if self.error is not None:
             raise self.error
@@ -84,6 +99,21 @@ class ScriptedEngines:
 
     def close(self) -> None:
         return
+
+
+@dataclass
+class ScriptedWorkers:
+    """Workers without a model, see `tests.fakes.worker`; `command` starts one."""
+
+    command: list[str] = field(default_factory=fake_worker)
+    made: list[AnswerSpec] = field(default_factory=list)
+
+    def build(self) -> str:
+        return "scripted 1"
+
+    def make(self, spec: AnswerSpec, folder: Path) -> Worker:
+        self.made.append(spec)
+        return Worker(self.command, folder / "worker.log")
 
 
 @dataclass
@@ -159,12 +189,11 @@ def _log_step(attempt_dir: Path, step: int, total: int) -> None:
 def write_result(attempt_dir: Path) -> None:
     """Leave behind what a trainer leaves when it is done."""
     spec = read_spec(attempt_dir / "spec.json")
-    rank = spec.method_config["rank"]
-    write_lora(attempt_dir / "delta", rank=rank, seed=len(spec.lineage))
+    _write_delta(attempt_dir / "delta", spec)
     (attempt_dir / "state").mkdir(exist_ok=True)
     mask = np.ones(len(spec.lineage) + 1, dtype=np.uint8)
     save_file({"mask": mask}, attempt_dir / "state" / "masks.safetensors")
-    (attempt_dir / "canary.json").write_text(json.dumps({"task": spec.task}))
+    (attempt_dir / "canary.json").write_text(make_canary(spec.task).model_dump_json())
     _log_step(attempt_dir, 2, 2)
     folders = (attempt_dir / "delta", attempt_dir / "state")
     parts = [attempt_dir / "canary.json", *(path for it in folders for path in it.iterdir())]
@@ -173,6 +202,29 @@ def write_result(attempt_dir: Path) -> None:
         files={path.relative_to(attempt_dir).as_posix(): hash_file(path) for path in parts},
     )  # fmt: skip
     (attempt_dir / "result.json").write_text(result.model_dump_json())
+
+
+def make_canary(task: str, number: int = 1) -> Canary:
+    """Return a canary that the scripted worker reproduces, `number` being 1."""
+    prompt = CanaryPrompt(
+        question=f"{task} canary question {number}?", images=(), answer="answer 1",
+        logprobs=(-0.5,), parent_answer="x", base_answer="x",
+    )  # fmt: skip
+    return Canary(
+        prompts=(prompt,), max_tokens=16, distinguishes_parent=True, distinguishes_base=True
+    )
+
+
+def _write_delta(folder: Path, spec: TrainSpec) -> None:
+    seed = len(spec.lineage)
+    if spec.method != "full":
+        write_lora(folder, rank=spec.method_config["rank"], seed=seed)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {"full:model.q_proj.weight": np.full((5, 6), seed + 1, dtype=np.float32)}
+    save_file(weights, folder / "weights.safetensors")
+    facts = {"format": "retain-weights", "schema_version": 1, "base": "base"}
+    (folder / "weights.json").write_text(json.dumps(facts))
 
 
 class Plane:
@@ -185,6 +237,7 @@ class Plane:
         self.base = make_base(folder / "base")
         self.engines = ScriptedEngines()
         self.executor = ScriptedExecutor()
+        self.workers = ScriptedWorkers()
         self.answer: Callable[[str, EvalItem], str] = lambda model, item: item.references[0]
         self.asked: list[tuple[str, str]] = []
         self._open()
@@ -194,7 +247,8 @@ class Plane:
 
     def _open(self) -> None:
         self.db = Database(self.settings.resolved_database_url)
-        event.listen(self.db.engine, "connect", _without_sync)
+        if self.db.engine.dialect.name == "sqlite":
+            event.listen(self.db.engine, "connect", _without_sync)
         migrate.upgrade(self.db)
         self.blobs = LocalBlobStore(self.settings.folder("blobs"))
         self.store = VersionStore(self.settings.folder("versions"), self.blobs)
@@ -204,6 +258,7 @@ class Plane:
         return JobRunner(
             self.settings, self.db, self.blobs, self.store, cast("Any", self.engines),
             executor=self.executor, make_predictor=cast("Any", self._predictor),
+            workers=self.workers,
         )  # fmt: skip
 
     def _predictor(self, route: Route, blob_dir: Path, decoding: Decoding) -> Predictor:

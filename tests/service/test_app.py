@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -133,6 +134,130 @@ def test_unknown_fields_are_refused_by_name(client: TestClient) -> None:
     assert "rnak" in answer.json()["error"]["message"]
 
 
+JSON = {"content-type": "application/json"}
+UNREADABLE = [
+    (b"{no json", JSON, "not JSON: Expecting property name"),
+    (b"", JSON, "is required"),
+    (b"[]", JSON, "must be a JSON object (got [])"),
+    ("{'name': 'é'}".encode("latin-1"), JSON, "not UTF-8"),
+    (b"[" * 100_000, JSON, "nested too deeply"),
+    (b'{"seed": ' + b"1" * 6000 + b"}", JSON, "too many digits"),
+    (b"name=demo", {"content-type": "text/plain"}, "it came as 'text/plain'"),
+    (b"{}", {}, "it came without one"),
+]
+
+
+@pytest.mark.parametrize(("content", "headers", "words"), UNREADABLE)
+def test_a_body_that_is_no_json_object_is_refused_with_the_way_out(
+    client: TestClient, content: bytes, headers: dict[str, str], words: str
+) -> None:
+    answer = client.post("/v1/streams", content=content, headers=headers)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"], error["code"]) == (422, None, "invalid_request")
+    assert words in error["message"]
+    assert "Send a JSON object with content-type application/json" in error["message"]
+
+
+def test_another_method_is_refused_with_those_that_are_allowed(client: TestClient) -> None:
+    answer = client.put("/v1/streams")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST")
+    assert "PUT /v1/streams is not allowed: use GET, POST" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("version", [True, "3", 3.0, "latest", [1], None])
+def test_a_version_is_a_number_or_previous(client: TestClient, version: Any) -> None:
+    body = {"version": version, "reason": "x"}
+    error = client.post("/v1/streams/demo/aliases/production", json=body).json()["error"]
+    assert error["param"] == "version"
+    assert error["message"] == (
+        f"version: must be a version's number or 'previous' (got {version!r})"
+    )
+
+
+@pytest.mark.parametrize(("version", "limit"), [(-1, "to 0 (got -1)"), (2**31, "2147483648 (got")])
+def test_a_versions_number_has_limits(client: TestClient, version: int, limit: str) -> None:
+    body = {"version": version, "reason": "x"}
+    error = client.post("/v1/streams/demo/aliases/production", json=body).json()["error"]
+    assert error["param"] == "version"
+    assert limit in error["message"]
+
+
+@pytest.mark.parametrize("version", [1, 0, "previous"])
+def test_a_versions_number_and_previous_are_taken(client: TestClient, version: Any) -> None:
+    body = {"version": version, "reason": "x"}
+    assert client.post("/v1/streams/demo/aliases/production", json=body).status_code == 404
+
+
+def test_an_error_shows_no_key_and_repeats_nothing_long(client: TestClient) -> None:
+    made = client.post("/v1/keys", json={"name": "ci", "role": "reader"}).json()
+    secret = made["secret"]
+    body = {"name": [secret], "role": f"{'x' * 70}{secret}", "secret": secret}
+    message = client.post("/v1/keys", json=body).json()["error"]["message"]
+    assert "rtk_" in message
+    assert secret[4:14] not in message
+    login = client.post("/ui/login", data={"keys": secret}).json()["error"]
+    assert (login["message"], login["param"]) == ("key: is required", "key")
+    for path in (f"/v1/streams/{'n' * 6000}", f"/v1/jobs/{'j' * 6000}", f"/v1/{'p' * 6000}"):
+        assert len(client.get(path).json()["error"]["message"]) < 250
+    body = {"name": "demo", "base": "/", "method": "m" * 10_000}
+    error = client.post("/v1/streams", json=body).json()["error"]
+    assert error["message"].startswith("unknown method 'mmm")
+    assert len(error["message"]) < 200
+
+
+def test_a_body_with_countless_errors_is_refused_at_once(client: TestClient) -> None:
+    names = {f"field{number}": 1 for number in range(50_000)}
+    error = client.post("/v1/streams", json=names).json()["error"]
+    assert error["message"].count("; ") == 10
+    assert error["message"].endswith("; and more")
+
+
+def test_half_a_character_in_a_name_is_no_error_of_ours(client: TestClient) -> None:
+    answer = client.post("/v1/streams", content=b'{"\\ud800": 1}', headers=JSON)
+    assert answer.status_code == 422
+    assert "\\ud800" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("query", "words"), [("limit=abc", "whole number (got 'abc')"), ("limit=0", "(got '0')")]
+)
+def test_a_query_that_is_refused_shows_its_value(
+    client: TestClient, query: str, words: str
+) -> None:
+    error = client.get(f"/v1/jobs?{query}").json()["error"]
+    assert error["param"] == "limit"
+    assert error["message"].startswith("limit: must be ")
+    assert words in error["message"]
+
+
+@pytest.mark.parametrize(("key", "words"), [("", "at least 1"), ("k" * 201, "at most 200")])
+def test_an_idempotency_key_has_a_length(client: TestClient, key: str, words: str) -> None:
+    body = {"name": "ci", "role": "reader"}
+    answer = client.post("/v1/keys", json=body, headers={"idempotency-key": key})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (422, "Idempotency-Key")
+    assert words in answer.json()["error"]["message"]
+
+
+def test_the_api_description_shows_the_errors_as_they_are(client: TestClient) -> None:
+    description = client.get("/openapi.json").json()
+    assert "HTTPValidationError" not in str(description)
+    error = description["components"]["schemas"]["ErrorDetail"]["properties"]
+    assert set(error) == {"message", "type", "code", "param"}
+    assert "/v1/login-links" in description["paths"]
+    for path, methods in description["paths"].items():
+        for operation in methods.values():
+            documented = set(operation["responses"])
+            assert path in OPEN_PATHS or {"401", "403", "404", "413", "422", "503"} <= documented
+            assert "/ui/" not in path
+
+
+def test_a_metric_never_carries_a_method_that_a_client_made_up(client: TestClient) -> None:
+    client.request("BREW" * 50, "/healthz")
+    metrics = client.get("/metrics").text
+    assert "BREW" not in metrics
+    assert 'method="OTHER"' in metrics
+
+
 def test_the_api_docs_load_nothing_from_elsewhere(client: TestClient) -> None:
     page = client.get("/docs").text
     assert "http" not in page.replace("HTTP", "").split("<script>")[0].split("openapi")[0]
@@ -145,5 +270,10 @@ def test_keys_are_made_used_and_revoked(client: TestClient) -> None:
     assert client.get("/v1/streams", headers=reader).status_code == 200
     assert client.post("/v1/keys", json={"name": "x"}, headers=reader).status_code == 403
     assert "secret" not in client.get("/v1/keys").text
+    again = {"idempotency-key": "once"}
+    first = client.post("/v1/keys", json={"name": "x"}, headers=again)
+    repeated = client.post("/v1/keys", json={"name": "x"}, headers=again)
+    assert (first.status_code, repeated.status_code) == (201, 422)
+    assert first.json()["id"] in repeated.json()["error"]["message"]
     client.delete(f"/v1/keys/{made['id']}")
     assert client.get("/v1/streams", headers=reader).status_code == 401

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import socket
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -17,9 +20,12 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from service import app as application
-from service.cli import context, view
+from service.cli import context, inputs, view
+from service.cli import serve as serving
 from service.cli.commands import app
 from service.client import RetainClient
+from service.ids import new_id
+from service.lock import StateLock
 from service.settings import Settings
 from tests.service.harness import Plane, make_archive, make_card
 
@@ -28,8 +34,8 @@ BRACKETS = "see [/a] and [bold]this[/bold] :cat:"
 
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("URL", "STATE_DIR", "API_KEY", "HOST", "PORT"):
-        monkeypatch.delenv(f"RETAIN_{name}", raising=False)
+    for name in [name for name in os.environ if name.startswith("RETAIN_")]:
+        monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
 
 
@@ -49,6 +55,11 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Serve:
 
 def retain(*arguments: str) -> Result:
     return CliRunner().invoke(app, arguments)
+
+
+def said(answer: Result) -> str:
+    """Return what a command printed, without a box's frame and line breaks."""
+    return re.sub(r"[\s│]+", " ", answer.output)
 
 
 def commands() -> dict[str, click.Command]:
@@ -149,6 +160,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Settings, dict[str, An
     """What `retain serve` would have started."""
     calls: list[tuple[Settings, dict[str, Any]]] = []
     monkeypatch.setattr("service.logs.configure", lambda level: None)
+    monkeypatch.setattr(serving, "check_address", lambda host, port: None)
     monkeypatch.setattr(application, "create_app", lambda settings: settings)
     monkeypatch.setattr(uvicorn, "run", lambda made, **options: calls.append((made, options)))
     return calls
@@ -182,13 +194,339 @@ def test_serve_listens_where_the_environment_says(
     assert listened == [("0.0.0.0", 8123), ("0.0.0.0", 9000)]
 
 
-def test_the_loop_against_the_real_routes(plane: Plane, serve: Serve, tmp_path: Path) -> None:
-    def relay(request: httpx.Request) -> httpx.Response:
-        path, headers = request.url.raw_path.decode(), dict(request.headers)
-        answer = plane.client.request(request.method, path, content=request.read(), headers=headers)
-        return httpx.Response(answer.status_code, content=answer.content)
+@pytest.mark.parametrize(
+    ("value", "seen"),
+    [
+        ('{"learning_rate": NaN}', "the number NaN cannot be sent"),
+        ('{"learning_rate": 1e999}', "the number 1e999 cannot be sent"),
+        ("{learning_rate", "'{learning_rate' is not JSON"),
+        ("[1]", "'[1]' is not a JSON object"),
+        ("@nofile", "cannot read nofile: No such file or directory"),
+        ("@bytes", "bytes is not a text file in UTF-8"),
+    ],
+)
+def test_json_that_cannot_be_sent_is_refused(tmp_path: Path, value: str, seen: str) -> None:
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe")
+    answer = retain("stream", "create", "demo", "--base", "b", "--hyperparameters", value)
+    assert answer.exit_code == 2
+    assert "Invalid value for '--hyperparameters': " in said(answer)
+    assert seen in said(answer)
+    assert inputs.OPTIONS_HINT in said(answer)
 
-    serve(relay)
+
+@pytest.mark.parametrize("value", ["nan", "-1", "101"])
+def test_a_percentage_is_from_0_to_100(value: str) -> None:
+    answer = retain("stream", "create", "demo", "--base", "b", "--x-percent", value)
+    assert answer.exit_code == 2
+    assert "Give a number from 0 to 100." in said(answer)
+
+
+@pytest.mark.parametrize("text", ["{bad", "[]", '{"name": NaN}'])
+def test_a_bad_card_is_answered_with_an_example_of_one(tmp_path: Path, text: str) -> None:
+    (tmp_path / "card.json").write_text(text)
+    (tmp_path / "task.tar").write_bytes(b"")
+    answer = retain("task", "submit", "demo", "--card", "card.json", "--archive", "task.tar")
+    assert answer.exit_code == 2
+    assert "Invalid value for --card: " in said(answer)
+    assert inputs.CARD_HINT in said(answer)
+    assert '"rank"' not in said(answer)
+
+
+def test_a_page_that_cannot_be_written_is_named(serve: Serve, tmp_path: Path) -> None:
+    serve(lambda request: httpx.Response(200, text="<html>"))
+    answer = retain("report", "demo@3", "--output", "nodir/r.html")
+    assert answer.exit_code == 1
+    assert answer.stderr.startswith("error cannot write nodir/r.html: No such file or directory.")
+    assert retain("report", "demo@3", "--output", "r.html").exit_code == 0
+    assert (tmp_path / "r.html").read_text() == "<html>"
+
+
+@pytest.mark.parametrize("key", ["ключ", "rtk_a\x7fb", "two words"])
+def test_a_key_that_no_header_can_carry_is_refused(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    serve(lambda request: pytest.fail("sent"))
+    monkeypatch.setenv("RETAIN_API_KEY", key)
+    answer = retain("job", "list")
+    assert answer.exit_code == 1
+    assert answer.stderr.startswith("error RETAIN_API_KEY does not hold an API key: character ")
+    assert key not in answer.output
+
+
+def test_a_bug_still_shows_its_traceback(serve: Serve) -> None:
+    serve(lambda request: httpx.Response(200, json={"unexpected": 1}))
+    assert isinstance(retain("job", "list").exception, KeyError)
+
+
+UNKNOWN_KEY = {"error": {"code": "invalid_api_key", "message": "Send it as 'Authorization: …'"}}
+
+
+@pytest.fixture
+def keys_sent(serve: Serve, tmp_path: Path) -> list[str | None]:
+    """The keys that a service on which every key is wrong was sent; one lies in ./.retain."""
+    (tmp_path / ".retain").mkdir()
+    (tmp_path / ".retain" / "admin.key").write_text("rtk_local\n")
+    sent: list[str | None] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request.headers.get("authorization"))
+        return httpx.Response(401, json=UNKNOWN_KEY)
+
+    serve(answer)
+    return sent
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "[::1]", "localhost", "LOCALHOST"])
+def test_the_local_admin_key_is_sent_on_this_machine(
+    keys_sent: list[str | None], host: str
+) -> None:
+    answer = retain("--url", f"http://{host}:8000", "job", "list")
+    assert keys_sent == ["Bearer rtk_local"]
+    assert "Authorization" in answer.stderr  # a key was sent: the service's own words
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["example.com", "10.0.0.1", "localhost.example.com", "127.0.0.1.nip.io", "[::2]"],
+)
+def test_the_local_admin_key_is_sent_to_no_other_machine(
+    keys_sent: list[str | None], monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    answer = retain("--url", f"http://{host}", "job", "list")
+    assert answer.exit_code == 1
+    assert "Set RETAIN_API_KEY." in answer.stderr
+    assert keys_sent == []
+    monkeypatch.setenv("RETAIN_API_KEY", "rtk_given")
+    retain("--url", f"http://{host}", "job", "list")
+    assert keys_sent == ["Bearer rtk_given"]
+
+
+def test_a_user_name_in_the_url_makes_no_machine_this_one(keys_sent: list[str | None]) -> None:
+    assert retain("--url", "http://127.0.0.1@example.com", "job", "list").exit_code == 1
+    assert keys_sent == []
+
+
+def test_without_a_key_the_command_line_names_its_own_ways_to_one(
+    keys_sent: list[str | None],
+) -> None:
+    answer = retain("--state-dir", "nowhere", "job", "list")
+    assert (answer.exit_code, keys_sent) == (1, [None])
+    assert "there is no admin.key in nowhere" in answer.stderr
+    assert all(way in answer.stderr for way in ("--state-dir", "RETAIN_STATE_DIR", "_API_KEY"))
+    assert "Authorization" not in answer.stderr
+
+
+@pytest.mark.parametrize("url", ["foo", "ftp://127.0.0.1", "http://", "http://127.0.0.1:port"])
+def test_what_is_no_url_is_refused(url: str) -> None:
+    answer = retain("--url", url, "job", "list")
+    assert answer.exit_code == 1
+    assert answer.stderr.startswith(f"error {url!r} is not a ")
+
+
+@pytest.mark.parametrize(
+    ("environment", "arguments", "message"),
+    [
+        ({}, ("--port", "99999"), "--port '99999' is refused: it should be less than or equal to"),
+        ({"PORT": "x"}, (), "RETAIN_PORT 'x' is refused: it should be a valid integer."),
+        ({"TRAINER_SLOTS": "abc"}, (), "RETAIN_TRAINER_SLOTS 'abc' is refused: it should be a"),
+        ({"ENGINE_EXTRA_ARGS": "--x"}, (), "Write a list like RETAIN_ENGINE_EXTRA_ARGS="),
+        ({}, ("--state-dir", "/proc/x"), "the state folder /proc/x cannot be made or written: "),
+    ],
+)
+def test_serve_refuses_settings_in_one_message(
+    served: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str],
+    arguments: tuple[str, ...],
+    message: str,
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(f"RETAIN_{name}", value)
+    answer = retain("serve", *arguments)
+    assert (answer.exit_code, served) == (1, [])
+    assert isinstance(answer.exception, SystemExit)
+    assert message in answer.stderr
+
+
+def test_serve_names_who_uses_the_state_folder(served: Any, tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    lock = StateLock(tmp_path / "state" / "service.lock")
+    answer = retain("serve", "--state-dir", "state")
+    lock.release()
+    assert (answer.exit_code, served) == (1, [])
+    assert answer.stderr.startswith(f"error another service (process {os.getpid()}) uses the state")
+    assert len(answer.stderr.splitlines()) == 1
+    assert retain("serve", "--state-dir", "state").exit_code == 0
+
+
+def test_serve_looks_at_the_port_before_it_makes_anything(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("service.logs.configure", lambda level: None)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        answer = retain("serve", "--port", port, "--state-dir", "state")
+    assert answer.exit_code == 1
+    assert f"127.0.0.1, port {port}: Address already in use." in answer.stderr
+    assert "--port" in answer.stderr
+    assert not (tmp_path / "state").exists()
+
+
+def page_of(*rows: dict[str, Any]) -> httpx.Response:
+    return httpx.Response(200, json={"data": rows, "has_more": False})
+
+
+REASON = "the trainer ran out of memory while it held the whole corpus"
+
+
+def make_jobs(number: int) -> list[dict[str, Any]]:
+    fields = {"stream": "shop-assistant", "task": "kitchen-ware", "state": "succeeded"}
+    fields |= {"phase": "evaluate", "reason": f"{REASON}. More."}
+    return [{"id": new_id("job"), **fields} for _ in range(number)]
+
+
+def test_a_piped_table_has_one_whole_line_for_each_row(serve: Serve) -> None:
+    jobs = make_jobs(2)
+    serve(lambda request: page_of(*jobs))
+    lines = retain("job", "list").output.splitlines()
+    for job in jobs:
+        (line,) = [line for line in lines if job["id"] in line]
+        assert line.split() == [*list(job.values())[:5], *REASON.split()]
+
+
+@pytest.mark.parametrize("width", [40, 80, 100, 200])
+def test_a_narrow_terminal_breaks_no_id_and_no_name(width: int) -> None:
+    console = Console(width=width, force_terminal=True, color_system=None, record=True)
+    jobs = make_jobs(2)
+    body = [[*job.values()] for job in jobs]
+    columns = ("id", "stream", "task", "state", "phase", "reason")
+    view.show(console, view.table("jobs", columns, body))
+    lines = console.export_text().splitlines()
+    for job in jobs:
+        (line,) = [line for line in lines if job["id"] in line]
+        assert line.split()[:5] == [*job.values()][:5]
+    if width >= 100:
+        assert max(map(len, lines)) <= width
+    assert "…" not in "".join(lines)
+
+
+def test_eighty_columns_show_all_of_a_key() -> None:
+    console = Console(width=80, force_terminal=True, color_system=None, record=True)
+    row = (new_id("key"), "admin", "operator", "2026-01-02 03:04:05", "2026-01-02 03:04:05")
+    view.show(console, view.table("keys", ("id", "name", "role", "created", "revoked"), [row]))
+    text = console.export_text()
+    assert row[0] in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def follow_failure(serve: Serve, code: str, message: str) -> Result:
+    """Watch a job that has failed."""
+    failure = {"code": code, "message": message}
+    job = {"id": "job_1", "state": "failed", "reason": message, "error": failure}
+    event = {"seq": 1, "kind": "error", "data": failure}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/v1/jobs/job_1":
+            return httpx.Response(200, json=job)
+        if request.headers["accept"] == "text/event-stream":
+            return httpx.Response(200, text=f"data: {json.dumps(event)}\n\n")
+        return page_of()
+
+    serve(answer)
+    return retain("job", "watch", "job_1")
+
+
+@pytest.mark.parametrize(("code", "command"), [("invalid_rows", "validation"), ("x", "show")])
+def test_a_failure_is_told_once_with_the_next_step(serve: Serve, code: str, command: str) -> None:
+    answer = follow_failure(serve, code, "rows are bad")
+    assert answer.exit_code == 1
+    assert answer.output.count("rows are bad") == 1
+    assert answer.output.splitlines()[-2:] == [
+        "job job_1 failed",
+        f"next: retain job {command} job_1",
+    ]
+
+
+def test_validation_lists_each_problem_and_what_to_do(serve: Serve) -> None:
+    problem = {
+        "split": "train", "line": 12, "row_id": "row[/]", "field": "image", "rule": "missing_image",
+        "message": "there is no file 'a.png'", "fix": "Add it to the archive.",
+    }  # fmt: skip
+    found = {"valid": False, "problems": [problem], "num_problems": 3, "warnings": ["few rows"]}
+    found["counts"] = {"rows": 20}
+    serve(lambda request: httpx.Response(200, json=found))
+    answer = retain("job", "validation", "job_1")
+    assert answer.exit_code == 0
+    whole = "train:12 row[/] image there is no file 'a.png'. Add it to the archive."
+    assert whole in said(answer)
+    assert "problems (1 of 3)" in answer.output
+    assert "warning: few rows" in answer.output
+    assert "next: correct these rows" in answer.output
+    assert json.loads(retain("job", "validation", "job_1", "--json").output) == found
+    found |= {"valid": True, "problems": [], "num_problems": 0}
+    assert "no problems in 20 rows" in retain("job", "validation", "job_1").output
+
+
+@pytest.mark.parametrize(
+    ("move", "text"),
+    [
+        ({"moved": False}, "production names demo@1 already; nothing changed"),
+        ({"moved": True}, "demo@production: nothing -> demo@1 (promote)"),
+        ({"from": "demo@0"}, "demo@production: demo@0 -> demo@1 (promote)"),
+    ],
+)
+def test_rollback_says_what_has_changed(serve: Serve, move: dict[str, Any], text: str) -> None:
+    whole = {"from": None, "to": "demo@1", "kind": "promote"} | move
+    serve(lambda request: httpx.Response(200, json=whole))
+    assert retain("rollback", "demo", "--to", "1").output == f"{text}\n"
+
+
+@pytest.mark.parametrize("to", ["foo", "-1", "²", "9999999999", "demo@1"])
+def test_rollback_says_what_it_takes(to: str) -> None:
+    answer = retain("rollback", "demo", "--to", to)
+    assert answer.exit_code == 2
+    assert f"Invalid value for '--to': '{to}' names no version. Give a version's" in said(answer)
+
+
+def test_rollback_goes_to_a_number_or_to_the_previous_one(serve: Serve) -> None:
+    sent: list[Any] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(json.loads(request.content)["version"])
+        return httpx.Response(200, json={"from": None, "to": "demo@1", "kind": "rollback"})
+
+    serve(answer)
+    assert retain("rollback", "demo").exit_code == 0
+    assert retain("rollback", "demo", "--to", "12").exit_code == 0
+    assert sent == ["previous", 12]
+    assert "a second rollback undoes the first" in said(retain("rollback", "--help"))
+
+
+def test_invalid_rows_against_the_real_routes(plane: Plane, serve: Serve, tmp_path: Path) -> None:
+    serve(partial(relay, plane))
+    plane.create_stream()
+    (tmp_path / "card.json").write_text(json.dumps(make_card("colours")))
+    (tmp_path / "task.tar").write_bytes(make_archive("colours", [{"id": "r1"}]))
+    files = ("--card", "card.json", "--archive", "task.tar")
+    submitted = retain("task", "submit", "demo", *files, "--wait")
+    assert submitted.exit_code == 1
+    assert submitted.output.count("has invalid rows") == 1
+    command = submitted.output.splitlines()[-1].removeprefix("next: retain ")
+    listed = retain(*command.split())
+    assert listed.exit_code == 0, listed.output
+    assert "train:1" in listed.output
+
+
+def relay(plane: Plane, request: httpx.Request) -> httpx.Response:
+    """Answer as the plane's routes do."""
+    path, headers = request.url.raw_path.decode(), dict(request.headers)
+    headers["authorization"] = f"Bearer {plane.key}"
+    answer = plane.client.request(request.method, path, content=request.read(), headers=headers)
+    return httpx.Response(answer.status_code, content=answer.content)
+
+
+def test_the_loop_against_the_real_routes(plane: Plane, serve: Serve, tmp_path: Path) -> None:
+    serve(partial(relay, plane))
     (tmp_path / "card.json").write_text(json.dumps(make_card("colours")))
     (tmp_path / "task.tar").write_bytes(make_archive("colours"))
     base = ("--base", str(plane.base), "--method", "lora", "--gate", '{"min_samples": 1}')
@@ -202,5 +540,7 @@ def test_the_loop_against_the_real_routes(plane: Plane, serve: Serve, tmp_path: 
     ]
     assert "demo@1" in retain("versions", "demo").output
     assert "-> demo@0 (rollback)" in retain("rollback", "demo", "--to", "0").output
+    again = retain("rollback", "demo", "--to", "0").output
+    assert again == "production names demo@0 already; nothing changed\n"
     refused = retain("rollback", "demo", "--to", "9")
     assert (refused.exit_code, "not_found" in refused.output) == (1, True)

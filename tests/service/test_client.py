@@ -46,6 +46,19 @@ def stream(*numbers: int) -> httpx.Response:
     return httpx.Response(200, text="".join(f"data: {json.dumps(event)}\n\n" for event in events))
 
 
+@pytest.mark.parametrize(
+    ("url", "asks"),
+    [
+        ("http://127.0.0.1:8000", False),
+        ("http://localhost:8000", False),
+        ("http://[::1]:8000", False),
+        ("https://retain.example", True),
+    ],
+)
+def test_a_key_for_this_machine_passes_no_proxy(url: str, asks: bool) -> None:
+    assert RetainClient(url, "key").http.trust_env is asks
+
+
 def test_watch_survives_a_restart_without_gaps(clock: Clock) -> None:
     away = httpx.ConnectError("refused")
     job = httpx.Response(200, json={"state": "succeeded"})
@@ -103,6 +116,11 @@ def test_errors_that_a_retry_cannot_change_come_at_once(clock: Clock) -> None:
     with pytest.raises(ApiError):
         connect(lambda request: refused).chat("demo", "What?")
     assert clock.now == 0
+
+
+def test_an_answer_that_is_not_json_is_an_error() -> None:
+    with pytest.raises(ApiError, match="http://retain/v1/jobs/job_1 answers, but not with JSON"):
+        connect(lambda request: httpx.Response(200, text="<html>")).job("job_1")
 
 
 def test_patience_begins_anew_after_a_success(clock: Clock) -> None:

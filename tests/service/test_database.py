@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from service.db import migrate
 from service.db.engine import Database
@@ -85,3 +86,23 @@ def test_a_second_service_on_the_same_folder_is_refused(tmp_path: Path) -> None:
         StateLock(tmp_path / "service.lock")
     lock.release()
     StateLock(tmp_path / "service.lock").release()
+
+
+def test_a_commit_that_lost_a_race_looks_again(db: Database) -> None:
+    tried: list[str] = []
+
+    def work(session: Session) -> str:
+        tried.append("key_a" if not tried else "key_b")
+        session.add(key_row(tried[-1]))
+        return tried[-1]
+
+    with db.write() as session:
+        session.add(key_row("key_a"))
+    assert db.commit(work) == "key_b"
+
+
+def test_a_commit_that_can_never_be_says_why(db: Database) -> None:
+    with db.write() as session:
+        session.add(key_row("key_a"))
+    with pytest.raises(IntegrityError):
+        db.commit(lambda session: session.add(key_row("key_a")))

@@ -101,6 +101,11 @@ def test_a_missing_adapter_is_an_engine_error(world: World) -> None:
         world.engines.ensure_ready(version)
 
 
+def test_a_version_that_kills_its_engine_is_not_tried_for_ever(tmp_path: Path) -> None:
+    with make_world(tmp_path, FAKE_DIES_LOADING="1") as world, pytest.raises(EngineUnavailable):
+        world.engines.ensure_ready(world.add_version(1))
+
+
 @pytest.mark.parametrize("servable_by", ["plugin", "offline"])
 def test_what_no_engine_serves_is_refused(world: World, servable_by: str) -> None:
     version = world.add_version(1, servable_by=servable_by)

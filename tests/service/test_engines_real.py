@@ -86,10 +86,10 @@ class RealWorld:
             Question("Which colour?\nAnswer the question using a single word or phrase.", (image,))
             for image in (blobs.put_bytes(png(colour)) for colour in COLOURS)
         ]
-        reader = GreedyReader(load_processor(base), blobs.root, lambda: None)
+        reader = GreedyReader(load_processor(base), blobs.root)
         return make_canary(
-            base, (), delta, questions,
-            reader=reader, dtype=torch.float32, device=torch.device("cpu"),
+            base, (), (delta,), questions,
+            reader=reader, dtype="fp32", device=torch.device("cpu"),
         )  # fmt: skip
 
 
@@ -180,7 +180,7 @@ def _switch(world: World, number: int) -> float:
         version_number=number, actor="t", reason="t",
     )  # fmt: skip
     time.sleep(0.2)
-    return float(move.switch_ms or 0)
+    return float(move.entry.switch_ms or 0)
 
 
 def test_another_process_of_the_service_leaves_a_lent_engine_alone(

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import stat
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from service.executors.local import LocalExecutor, supervisor_log
+from service.executors.local import LocalExecutor, supervisor_log, trainer_environment
 
 SUPERVISOR = '''#!{python}
 """Stands for `python -m trainer supervise SPEC --grace S`; does what the attempt's plan says."""
@@ -58,6 +59,17 @@ def executor(tmp_path: Path) -> Iterator[LocalExecutor]:
     yield executor
     for folder in tmp_path.glob("attempt*"):
         executor.stop(folder, 0.1)
+
+
+def test_a_module_where_the_service_was_started_is_not_run(tmp_path: Path) -> None:
+    (tmp_path / "trainer.py").write_text("raise SystemExit('somebody else')")
+    command = [sys.executable, "-m", "trainer", "--help"]
+
+    done = subprocess.run(
+        command, cwd=tmp_path, env=trainer_environment(), capture_output=True, text=True
+    )
+
+    assert (done.returncode, "supervise" in done.stdout) == (0, True), done.stderr
 
 
 def attempt(tmp_path: Path, name: str = "attempt", **plan: float) -> Path:

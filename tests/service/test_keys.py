@@ -8,8 +8,10 @@ import pytest
 
 from service.db import migrate
 from service.db.engine import Database
+from service.db.tables import ApiKeyRow
 from service.errors import InvalidRequest, NotAuthenticated, PermanentConflict, PermissionDenied
 from service.idempotency import once, remember, replay
+from service.ids import now
 from service.keys import operations
 
 
@@ -35,10 +37,32 @@ def test_anything_else_is_refused(db: Database, header: str | None) -> None:
 
 
 def test_a_revoked_key_is_dead_at_once(db: Database) -> None:
-    row, secret = operations.create_key(db, "laptop", "admin")
+    row, secret = operations.create_key(db, "laptop", "operator")
     operations.revoke_key(db, row.id)
     with pytest.raises(NotAuthenticated):
         operations.authenticate(db, f"Bearer {secret}", "reader")
+
+
+def test_the_last_admin_key_stays(db: Database) -> None:
+    first, _ = operations.create_key(db, "first", "admin")
+    operations.create_key(db, "ci", "operator")
+    with pytest.raises(operations.LastAdminKey, match="Make another admin key first"):
+        operations.revoke_key(db, first.id)
+    second, secret = operations.create_key(db, "second", "admin")
+    assert operations.revoke_key(db, first.id).revoked_at is not None
+    assert operations.revoke_key(db, first.id).revoked_at is not None  # no change, no refusal
+    with pytest.raises(operations.LastAdminKey, match=second.id):
+        operations.revoke_key(db, second.id)
+    assert operations.authenticate(db, f"Bearer {secret}", "admin").name == "second"
+
+
+def test_a_repeated_call_makes_no_second_key_and_names_the_first(db: Database) -> None:
+    first, _ = operations.create_key(db, "ci", "reader", once("key_a", "k", {"name": "ci"}))
+    with pytest.raises(operations.KeyMadeBefore, match=first.id):
+        operations.create_key(db, "ci", "reader", once("key_a", "k", {"name": "ci"}))
+    with pytest.raises(PermanentConflict, match="different request"):
+        operations.create_key(db, "other", "reader", once("key_a", "k", {"name": "other"}))
+    assert [row.id for row in operations.list_keys(db)] == [first.id]
 
 
 def test_unknown_roles_are_refused(db: Database) -> None:
@@ -100,7 +124,8 @@ def test_a_file_without_a_working_key_is_replaced_and_ends_private(
     path = tmp_path / "admin.key"
     if old == "revoked":
         row, old = operations.create_key(db, "admin", "admin")
-        operations.revoke_key(db, row.id)
+        with db.write() as session:  # the service itself lets the last admin key be
+            session.get_one(ApiKeyRow, row.id).revoked_at = now()
     path.write_text(old)
     path.chmod(0o644)
     operations.ensure_admin_key(db, path)

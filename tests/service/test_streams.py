@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ def test_a_stream_starts_at_its_base(plane: Plane) -> None:
     assert stream["base_digest"] == digest_base(plane.base)
     assert stream["method_config"] == {
         "rank": 4, "alpha": 32.0, "dropout": 0.0, "target_modules": None,
+        "carry_over": "merge_then_new",
     }  # fmt: skip
     assert stream["hyperparameters"]["batch_size"] == 16
     assert plane.versions() == [0]
@@ -28,8 +31,11 @@ def test_a_stream_starts_at_its_base(plane: Plane) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"method": "magic"}, ["magic", "lora, reglora"]),
-        ({"method_config": {"rnk": 4}}, ["rnk", "alpha, dropout, rank, target_modules"]),
+        ({"method": "magic"}, ["magic", "full, lora", "reglora"]),
+        (
+            {"method_config": {"rnk": 4}},
+            ["rnk", "alpha, carry_over, dropout, rank"],
+        ),
         ({"method_config": {"rank": 0}}, ["method_config.rank", "greater than or equal to 1"]),
         ({"method_config": {"rank": 512}}, ["512", "limit is 128", "rank of at most 128"]),
         ({"hyperparameters": {"lr": 1}}, ["lr", "batch_size", "learning_rate"]),
@@ -38,7 +44,18 @@ def test_a_stream_starts_at_its_base(plane: Plane) -> None:
         ({"name": "Not A Name"}, ["name"]),
         ({"gate": {"max_drop": 1}}, ["gate", "max_drop"]),
         ({"colour": "red"}, ["colour"]),
-        ({"x_percent": 101}, ["x_percent"]),
+        ({"x_percent": 101}, ["x_percent", "(got 101)"]),
+        ({"x_percent": True}, ["x_percent: must be a number (got True)"]),
+        ({"seed": "3"}, ["seed: must be a whole number (got '3')"]),
+        ({"gate": {"min_samples": True}}, ["gate.min_samples: must be a whole number (got True)"]),
+        ({"hyperparameters": {"epochs": True}}, ["hyperparameters.epochs: must be a number"]),
+        ({"hyperparameters": {"batch_size": "8"}}, ["batch_size: must be a whole number"]),
+        ({"method_config": {"rank": True}}, ["method_config.rank: must be a whole number"]),
+        ({"method_config": {"target_modules": "q_proj"}}, ["target_modules: must be a list"]),
+        ({"method_config": {"target_modules": ["nope"]}}, ["no layer 'nope'", "are q_proj."]),
+        ({"method_config": {"target_modules": ["q_proj", ""]}}, ["no layer ''"]),
+        ({"method": "m" * 10_000}, ["mmm", "lora, reglora"]),
+        ({"revision": "main"}, ["'main'", "is a folder", "Leave revision out"]),
     ],
 )
 def test_what_is_refused_is_named(plane: Plane, changes: dict[str, Any], words: list[str]) -> None:
@@ -97,6 +114,63 @@ def test_a_base_needs_config_and_safetensors(tmp_path: Path, missing: str) -> No
 
     with pytest.raises(InvalidRequest, match=missing.rsplit(".", 1)[-1]):
         resolve_base(str(folder), None)
+
+
+@pytest.mark.parametrize("name", ["q_proj", "self_attn.q_proj", "model.language_model.q_proj"])
+def test_target_modules_are_compared_by_their_last_part(plane: Plane, name: str) -> None:
+    stream = plane.create_stream(method_config={"target_modules": [name]})
+
+    assert stream["method_config"]["target_modules"] == [name]
+
+
+def test_infinity_is_no_number(plane: Plane) -> None:
+    body = {"name": "demo", "base": str(plane.base), "hyperparameters": {"max_grad_norm": math.inf}}
+    headers = {"content-type": "application/json"}
+
+    answer = plane.client.post("/v1/streams", content=json.dumps(body), headers=headers)
+
+    assert (answer.status_code, answer.json()["error"]["param"]) == (422, "hyperparameters")
+    assert "Infinity" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"x", bytes(7), b"\xff" * 64, (2).to_bytes(8, "little") + b"[]", b"cut"]
+)
+def test_a_base_with_a_damaged_file_is_refused(tmp_path: Path, damage: bytes) -> None:
+    folder = make_base(tmp_path / "base")
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-4] if damage == b"cut" else damage)
+
+    with pytest.raises(
+        InvalidRequest, match=r"model.safetensors' is damaged: .* download it again"
+    ):
+        resolve_base(str(folder), None)
+
+
+def test_only_an_absolute_path_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_base(tmp_path / "base")
+    (tmp_path / "README.md").write_text("a file")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.snapshot_download", _no_hub)
+
+    assert resolve_base("~/base", None).source == str(tmp_path / "base")
+    for source, words in {
+        "base": f"absolute path: '{tmp_path / 'base'}' exists",
+        "./base": f"absolute path: '{tmp_path / 'base'}' exists",
+        "README.md": "README.md' is a file: give the model's folder",
+        str(tmp_path / "README.md"): "README.md' is a file, not a folder",
+        "~nobody-here/base": "nor a hub id",
+        f"/{'x' * 300}": "is not a folder",
+    }.items():
+        with pytest.raises(InvalidRequest) as refused:
+            resolve_base(source, None)
+        assert words in refused.value.message
+        assert ".." not in refused.value.message
+
+
+def _no_hub(*_args: object, **_more: object) -> None:
+    raise OSError("no such model. Try again.")
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "modeling_x.py", "sub/optimizer.pt"])

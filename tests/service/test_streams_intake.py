@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from service.db.tables import JobRow, TaskRow
+from service.db.tables import JobRow, PhaseRow, TaskRow
 from service.streams import submission
 from tests.service.harness import (
     Json,
@@ -51,14 +51,25 @@ REFUSED: list[tuple[Json, int, str, str]] = [
     ({"card": "no json"}, 422, "invalid_request", "card"),
     ({"card": make_card("x", colour=1)}, 422, "invalid_request", "colour"),
     ({"card": make_card("Bad Name")}, 422, "invalid_request", "card.name"),
-    ({"card": make_card("x", metric="iou")}, 422, "invalid_request", "iou"),
+    ({"card": make_card("x", metric="iou")}, 422, "invalid_request", "card: metric 'iou' scores"),
     ({"options": {"epochz": 1}}, 422, "invalid_request", "epochz"),
     ({"options": {"method_config": {"rnk": 1}}}, 422, "invalid_request", "rnk"),
     ({"options": {"hyperparameters": {"epochs": 0}}}, 422, "invalid_request", "epochs"),
+    ({"card": make_card("x", labels=[1, 2])}, 422, "invalid_request",
+     "card.labels.0: must be text (got 1); card.labels.1: must be text (got 2)"),
+    ({"card": make_card("x", labels=["a", " "])}, 422, "invalid_request", "label 2 (' ')"),
+    ({"card": make_card("x", labels=["Cat", "b", "cat "])}, 422, "invalid_request", "'cat '"),
+    ({"card": make_card("x", instructions={"foo": "1"})}, 422, "invalid_request",
+     "card.instructions.foo: its name must be 'short_answer'"),
+    ({"options": {"parent": [1]}}, 422, "invalid_request",
+     "options.parent: must be a whole number or text (got [1])"),
+    ({"options": {"parent": True}}, 422, "invalid_request", "options.parent: must be"),
+    ({"options": {"seed": True}}, 422, "invalid_request", "options.seed: must be a whole number"),
+    ({"options": {"method_config": {"target_modules": ["nope"]}}}, 422, "invalid_request", "nope"),
     ({"options": {"parent": 7}}, 404, "not_found", "'7'"),
     ({"options": {"method_config": {"rank": 129}}}, 422, "rank_limit_exceeded", "129"),
     ({"stream": "nobody"}, 404, "not_found", "nobody"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("request_", "status", "code", "word"), REFUSED)
@@ -221,8 +232,33 @@ def test_a_dry_run_plans_and_keeps_nothing(plane: Plane) -> None:
     assert answer.status_code == 200
     assert (plan["rows"], plan["steps"], plan["rank_after"], plan["tasks_left"]) == (8, 4, 4, 31)
     assert plan["seconds_estimate"] > 0
+    assert plan["seconds_from"] == "rough"
     assert plan["memory_bytes_estimate"] > 0
     nothing_is_left(plane)
+
+
+def test_a_dry_run_refuses_what_training_would(plane: Plane) -> None:
+    plane.create_stream()
+    (plane.base / "model.safetensors").write_bytes(b"damaged")
+
+    damaged = plane.submit(params={"dry_run": True}).json()["error"]
+
+    assert (damaged["code"], damaged["param"]) == ("invalid_request", "base")
+    assert "model.safetensors' is damaged" in damaged["message"]
+    nothing_is_left(plane)
+
+
+def test_a_dry_run_scales_what_the_last_training_took(plane: Plane) -> None:
+    plane.create_stream()
+    job = plane.wait(plane.submitted("one"))
+    with plane.db.write() as session:
+        row = session.get_one(PhaseRow, (job["id"], "train"))
+        row.result = {**row.result, "seconds": 30.0, "steps": 10, "resumed_from_step": None}
+
+    plan = plane.submit("two", params={"dry_run": True}).json()
+
+    assert plan["seconds_from"] == "measured"
+    assert plan["seconds_estimate"] == pytest.approx(3.0 * plan["steps"], abs=0.1)
 
 
 def test_options_override_the_stream(plane: Plane) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
 from starlette.testclient import TestClient
 
-from service.db.tables import AliasMoveRow, StreamRow
-from service.errors import EngineUnavailable, NotFound, PromotionRefused
+from service.db.tables import AliasMoveRow, RecordRow, StreamRow, VersionRow
+from service.errors import EngineUnavailable, NotFound, PermanentConflict, PromotionRefused
 from service.reports.operations import get_report
 from service.versions import views
 from service.versions.moves import AliasMovedMeanwhile
@@ -58,7 +59,7 @@ def move(
     wish = {"actor": "me", "reason": "because", **fields}
     return move_alias(
         world.db, world.engines, stream_name="demo", alias=alias, version_number=version, **wish
-    )
+    ).entry
 
 
 def current(world: World, selector: str = "production") -> int:
@@ -112,6 +113,52 @@ def test_a_version_that_did_not_pass_is_refused_with_the_way_out(
     assert move(world, 1, override=True).kind == "override"
 
 
+def test_what_no_engine_can_serve_is_not_promoted_and_the_reason_is_named(world: World) -> None:
+    world.add_version(1, outcome=None, servable_by="offline")
+    for wish in ({}, {"override": True}):
+        with pytest.raises(PermanentConflict, match="version 1 is served offline") as refusal:
+            move(world, 1, **wish)
+        assert refusal.value.status == 422
+    assert current(world) == 0
+
+
+def test_other_aliases_may_name_what_no_engine_can_serve(world: World) -> None:
+    world.add_version(1, servable_by="offline")
+    world.engines = Engines(AssertionError("no engine may be asked"))  # type: ignore[assignment]
+    assert move(world, 1, "candidate").kind == "manual"
+    assert current(world, "candidate") == 1
+
+
+def test_a_move_to_where_it_is_says_that_nothing_moved(world: World, client: TestClient) -> None:
+    world.add_version(1)
+    body = {"version": 1, "reason": "first"}
+    first = client.post("/v1/streams/demo/aliases/production", json=body).json()
+    key = {"idempotency-key": "again"}
+    for _ in range(2):
+        again = client.post(
+            "/v1/streams/demo/aliases/production", json=body | {"reason": "second"}, headers=key
+        ).json()
+        assert (again["id"], again["reason"]) == (first["id"], "first")
+        assert (first["moved"], again["moved"]) == (True, False)
+
+
+def test_a_version_withdrawn_while_its_engine_starts_is_not_named(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = world.add_version(1)
+
+    def withdraw(row: Any, check: Any = None) -> None:
+        with world.db.write() as session:
+            session.delete(session.get_one(VersionRow, version.id))
+
+    with world.db.write() as session:
+        session.execute(delete(RecordRow).where(RecordRow.version_id == version.id))
+    monkeypatch.setattr(world.engines, "ensure_ready", withdraw)
+    with pytest.raises(NotFound, match="withdrawn meanwhile"):
+        move(world, 1, "candidate")
+    assert current(world) == 0
+
+
 def test_rolling_back_is_never_gated(world: World) -> None:
     world.add_version(1, "block")
     world.add_version(2)
@@ -119,7 +166,7 @@ def test_rolling_back_is_never_gated(world: World) -> None:
     move(world, 2)
     assert move(world, 1).kind == "rollback"
     assert move(world, 0).kind == "rollback"
-    assert move(world, "previous").kind == "rollback"
+    assert move(world, "previous").kind == "restore"
     assert current(world) == 1
 
 

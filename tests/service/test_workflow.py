@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
+import sqlite3
 from collections import Counter
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.exc import OperationalError
 
 from eval.items import EvalItem
-from service.db.tables import AliasMoveRow, CellRow, PredictionRow, RecordRow, VersionRow
+from service.db.tables import AliasMoveRow, CellRow, PredictionRow, VersionRow
 from service.errors import EngineUnavailable
 from service.workflow import execution
 from service.workflow.context import Stopping
-from service.workflow.failures import training_failure
+from service.workflow.failures import is_disk_full, training_failure
 from service.workflow.phases import PHASE_FUNCTIONS, promote, register
 from service.workflow.states import PHASES
 from tests.service.harness import Json, Plane
+from tests.service.rows import count, record
 from trainer.spec import ExitRecord, read_spec
-
-
-def count(plane: Plane, table: Any) -> int:
-    with plane.db.read() as session:
-        return session.scalar(select(func.count()).select_from(table)) or 0
-
-
-def record(plane: Plane, number: int, kind: str) -> Json:
-    with plane.db.read() as session:
-        version = session.scalars(select(VersionRow).where(VersionRow.number == number)).one()
-        return dict(session.get_one(RecordRow, (version.id, kind)).data)
 
 
 def test_a_task_becomes_production_with_a_report(plane: Plane) -> None:
@@ -213,6 +206,12 @@ def test_a_full_disk_and_a_bug_are_told_apart(
 
     monkeypatch.setitem(PHASE_FUNCTIONS, "rewrite", failing(OSError(errno.ENOSPC, "full")))
     full = plane.wait(plane.submitted("one"))
+    assert is_disk_full(
+        OperationalError("", {}, sqlite3.OperationalError("database or disk is full"))
+    )
+    assert not is_disk_full(
+        OperationalError("", {}, sqlite3.OperationalError("database is locked"))
+    )
     monkeypatch.setitem(PHASE_FUNCTIONS, "rewrite", failing(ZeroDivisionError("secret")))
     bug = plane.wait(plane.submitted("two"))
 
@@ -229,6 +228,26 @@ def test_a_base_that_changed_is_not_trained_on(plane: Plane) -> None:
 
     assert job["error"]["code"] == "base_changed"
     assert plane.executor.starts == []
+
+
+def test_a_trainers_warning_reaches_the_job_once(plane: Plane) -> None:
+    plane.create_stream()
+    plane.executor.hold = True
+    job = plane.submitted()
+    plane.wait(job, "running")
+    folder = plane.settings.folder("attempts") / job / "train"
+    plane.wait_until(lambda: (folder / "events.jsonl").exists())
+    with (folder / "events.jsonl").open("a") as file:
+        file.write(json.dumps({"kind": "warning", "message": "3 rows were cut"}) + "\n")
+
+    def told() -> int:
+        return sum(event["kind"] == "warning" for event in plane.events(job))
+
+    plane.wait_until(lambda: told() == 1)
+    plane.restart()
+    plane.executor.release()
+    plane.wait(job)
+    assert told() == 1
 
 
 def test_a_stop_checkpoints_and_the_next_start_goes_on(plane: Plane) -> None:

@@ -1,4 +1,4 @@
-"""Evaluate: the engine answers, on the servable; answers are kept, so none is asked for twice."""
+"""Evaluate: the servable is asked; answers are kept, so none is asked for twice."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from eval.scoring import score_task
 from service.db.tables import VersionRow
 from service.versions.operations import lineage
 from service.workflow import measuring
-from service.workflow.context import Context, Facts
+from service.workflow.answering import Answering
+from service.workflow.context import Context
 from service.workflow.measuring import Measurement
 
 _FLUSH_SECONDS = 1.0
@@ -27,46 +28,45 @@ def run(ctx: Context) -> dict[str, Any]:
         chain = lineage(session, version)
         limit = facts.plan.eval_limit
         wanted = measuring.plan_measurements(session, ctx.tools.blobs, chain, limit)
-    ctx.progress(0, None, "answers", "the engine is being made ready")
+    ctx.progress(0, None, "answers", "the model is being made ready")
     tally = _Tally(ctx, sum(len(measurement.items) for measurement in wanted))
     cells: dict[str, float] = {}
-    for measurement in wanted:
-        accuracy = _measure(ctx, facts, measurement, tally)
-        if measurement.version.id == version.id:
-            cells[measurement.task.name] = accuracy
+    with Answering(ctx, facts) as answering:
+        for measurement in wanted:
+            accuracy = _measure(ctx, answering, measurement, tally)
+            if measurement.version.id == version.id:
+                cells[measurement.task.name] = accuracy
     return {"cells": cells, "answers": tally.total}
 
 
-def _measure(ctx: Context, facts: Facts, wanted: Measurement, tally: _Tally) -> float:
+def _measure(ctx: Context, answering: Answering, wanted: Measurement, tally: _Tally) -> float:
     ctx.check()
-    tools, stream = ctx.tools, facts.stream
-    engine = tools.engines.ensure_running(stream.base_path, stream.base_digest, ctx.check)
-    keys = wanted.keys(engine.engine_version)
+    tools = ctx.tools
+    keys = wanted.keys(answering.engine_version(wanted.version))
     with tools.db.read() as session:
         answers = measuring.answers_under(session, keys)
     missing = [item for item in keys.values() if item.digest not in answers]
     tally.begin(wanted, len(wanted.items) - len(missing))
     if missing:
-        answers |= _ask(ctx, wanted, missing, {it.digest: key for key, it in keys.items()}, tally)
+        keeper = _Keeper(
+            ctx, wanted.version.servable_digest, {it.digest: key for key, it in keys.items()}
+        )
+        answers |= _ask(answering, wanted, missing, keeper, tally)
     cell = score_task(wanted.items, answers)
-    with tools.db.write() as session:
-        measuring.store_cell(session, wanted, cell)
+    tools.db.commit(lambda session: measuring.store_cell(session, wanted, cell))
     tally.end(wanted)
     return cell.accuracy
 
 
 def _ask(
-    ctx: Context,
+    answering: Answering,
     wanted: Measurement,
     missing: list[EvalItem],
-    keys: dict[str, str],
+    keeper: _Keeper,
     tally: _Tally,
 ) -> dict[str, str]:
-    tools = ctx.tools
-    keeper = _Keeper(ctx, wanted.version.servable_digest, keys)
     try:
-        with tools.engines.use(wanted.version, ctx.check) as route:
-            predictor = tools.make_predictor(route, tools.blobs.root, wanted.decoding)
+        with answering.predictor(wanted.version, wanted.decoding) as predictor:
             found = predict_all(predictor, missing, tally.on_progress, keeper.keep)
     finally:
         keeper.flush()  # what arrived before an interruption is not asked again
@@ -93,8 +93,9 @@ class _Keeper:
     def flush(self) -> None:
         if not self.waiting:
             return
-        with self.ctx.tools.db.write() as session:
-            measuring.store_answers(session, self.servable_digest, self.waiting)
+        self.ctx.tools.db.commit(
+            lambda session: measuring.store_answers(session, self.servable_digest, self.waiting)
+        )
         self.waiting, self.flushed_at = [], time.monotonic()
 
 

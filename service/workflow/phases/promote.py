@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from service.db.tables import RecordRow, VersionRow
+from service.engines.adapters import is_servable
 from service.versions.moves import AliasMovedMeanwhile
 from service.versions.operations import get_version, move_alias
 from service.workflow.context import Context, Facts
@@ -64,9 +65,14 @@ def _choose(
     """
     if verdict["outcome"] != "pass":
         return CANDIDATE, f"blocked by gate: {verdict['explanation']}"
+    name = facts.stream.name
+    if not is_servable(version):
+        return CANDIDATE, (
+            f"passed the gate, but {name}@{version.number} is served {version.servable_by}: no "
+            f"engine here can answer for it, so {PRODUCTION} stays {name}@{production.number}"
+        )
     assert facts.parent is not None
     if production.id not in (facts.parent.id, version.id):
-        name = facts.stream.name
         return CANDIDATE, (
             f"passed the gate against {name}@{facts.parent.number}, but production is "
             f"{name}@{production.number}: promote {name}@{version.number} by hand if it shall "

@@ -5,15 +5,23 @@ from __future__ import annotations
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from adapters_store.lineage import lineage_of
-from adapters_store.manifest import BaseRef, DataRef, DeltaKind, VersionFields, VersionManifest
-from adapters_store.servable import Servable, compose_servable
+from adapters_store.manifest import BaseRef, DataRef, VersionFields, VersionManifest
+from adapters_store.servable import (
+    Servable,
+    compose_merged,
+    compose_offline,
+    compose_servable,
+)
 from service.db.tables import JobRow, StreamRow, TaskRow
 from service.versions.operations import register_version
 from service.workflow.context import Context, Facts
-from trainer.catalog import METHODS
+from trainer.catalog import declared
+
+_FORMS = ("lora", "merged", "plugin", "offline")
+"""What serves a version, from what every engine can do to what none can."""
 
 
 def run(ctx: Context) -> dict[str, Any]:
@@ -21,7 +29,8 @@ def run(ctx: Context) -> dict[str, Any]:
     number = _reserve_number(ctx)
     facts = ctx.facts()
     manifest = ctx.tools.store.publish(ctx.attempt_dir, _fields(ctx, facts, number))
-    servable = _compose(ctx, manifest)
+    form = _servable_by(facts)
+    servable = _compose(ctx, manifest, form)
     with ctx.tools.db.write() as session:
         job = session.get_one(JobRow, ctx.job_id)
         task = session.get_one(TaskRow, facts.task.id)
@@ -38,7 +47,7 @@ def run(ctx: Context) -> dict[str, Any]:
             servable_path=str(servable.path),
             canary_digest=manifest.canary.sha256,
             rank=servable.rank,
-            servable_by=METHODS[facts.plan.method].servable_by,
+            servable_by=form,
         )
         job.version_id, task.state = made.id, "live"
     return {
@@ -77,16 +86,28 @@ def _fields(ctx: Context, facts: Facts, number: int) -> VersionFields:
         method_config=facts.plan.method_config,
         hyperparameters=facts.plan.hyperparameters,
         seed=facts.plan.hyperparameters["seed"],
-        delta_kind=cast("DeltaKind", METHODS[facts.plan.method].delta_kind),
+        delta_kind=declared(facts.plan.method, facts.plan.method_config).delta_kind,
         code_version=_code_version(),
     )
 
 
-def _compose(ctx: Context, manifest: VersionManifest) -> Servable:
-    root: Path = ctx.tools.settings.folder("servable")
-    limit = ctx.tools.settings.engine_max_lora_rank
-    chain = lineage_of(ctx.tools.store, manifest)
-    return compose_servable(chain, ctx.tools.store, root, limit)
+def _servable_by(facts: Facts) -> str:
+    """Return what can serve the version: its own form, or its parent's where that needs more."""
+    own = declared(facts.plan.method, facts.plan.method_config).servable_by
+    assert facts.parent is not None
+    below = facts.parent.servable_by if facts.parent.number else "lora"
+    return max(own, below, key=_FORMS.index)
+
+
+def _compose(ctx: Context, manifest: VersionManifest, form: str) -> Servable:
+    store, settings = ctx.tools.store, ctx.tools.settings
+    root: Path = settings.folder("servable")
+    chain = lineage_of(store, manifest)
+    if form == "lora":
+        return compose_servable(chain, store, root, settings.engine_max_lora_rank)
+    if form == "merged":
+        return compose_merged(chain, store, root, Path(ctx.facts().stream.base_path))
+    return compose_offline(chain, store, root)
 
 
 @cache

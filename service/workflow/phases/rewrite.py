@@ -8,12 +8,17 @@ from asd_rewriter.mix import RewritePlan, rewrite
 from asd_rewriter.samples import read_samples, write_samples
 from service.db.tables import TaskRow
 from service.workflow.context import Context
+from service.workflow.leaks import refuse_leaks
 
 
 def run(ctx: Context) -> dict[str, Any]:
-    """Store the corpus that is trained on; return its digest and the report."""
+    """Store the corpus that is trained on; return its digest and the report.
+
+    Raises LeakedRows for rows that the lineage is evaluated on.
+    """
     facts = ctx.facts()
     assert facts.task.train_digest is not None, "only validated jobs are queued"
+    refuse_leaks(ctx, facts)
     ctx.progress(0, None, "turns", f"rewriting {facts.plan.x_percent:g} % of the turns")
     plan = RewritePlan(x_percent=facts.plan.x_percent, seed=facts.plan.seed)
     source = ctx.tools.blobs.path(facts.task.train_digest)

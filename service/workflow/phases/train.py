@@ -150,11 +150,18 @@ class TrainingProgress:
         self._steps: deque[tuple[float, int]] = deque(maxlen=60)
 
     def report(self) -> None:
-        """Tell the newest step, if there is a new one."""
-        steps = [event for event in self._new_events() if event.get("kind") == "step"]
-        if not steps:
-            return
-        step = steps[-1]
+        """Tell what is new: warnings, and the newest step."""
+        events = self._new_events()
+        for event in events:
+            if event.get("kind") == "warning":
+                self._ctx.warn_once(str(event["message"]))
+        steps = [event for event in events if event.get("kind") == "step"]
+        if steps:
+            self._tell(steps[-1])
+
+    def _tell(self, step: dict[str, Any]) -> None:
+        if self._steps and int(step["step"]) < self._steps[-1][1]:
+            self._steps.clear()  # a calibration ended, or a resume went back to a checkpoint
         self._steps.append((time.monotonic(), int(step["step"])))
         figures = ("loss", "penalty", "learning_rate", "tokens_per_second")
         left = int(step["total_steps"]) - int(step["step"])

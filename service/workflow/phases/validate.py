@@ -9,14 +9,13 @@ from typing import Any
 
 from adapters_store.backends import hash_file
 from asd_rewriter.archive import ArchiveLimits, open_archive
-from asd_rewriter.fingerprints import reserve
-from asd_rewriter.samples import read_samples
 from asd_rewriter.validation import Progress, ValidatedTask, validate_task
 from service.streams import admission, queries
-from service.streams.intake import staging_folder
+from service.streams.staging import staging_folder
 from service.streams.uploads import ARCHIVE_NAME
 from service.workflow.cleanup import delete_unless_touched
 from service.workflow.context import Context, Facts, Tools
+from service.workflow.leaks import reserved_rows
 
 
 def run(ctx: Context) -> dict[str, Any]:
@@ -28,6 +27,7 @@ def run(ctx: Context) -> dict[str, Any]:
         valid = _validate(ctx, facts, folder, new.put_image)
         ctx.check()
         train, evaluation = new.put_file(valid.train_path), new.put_file(valid.eval_path)
+        _warn_of_few(ctx, facts, valid.report.counts["eval"])
     except BaseException:
         new.take_back()
         raise
@@ -36,6 +36,15 @@ def run(ctx: Context) -> dict[str, Any]:
         "train_digest": train,
         "eval_digest": evaluation,
     }
+
+
+def _warn_of_few(ctx: Context, facts: Facts, rows: int) -> None:
+    needed = int(facts.stream.gate["min_samples"])
+    if rows < needed:
+        ctx.warn_once(
+            f"the evaluation split has {rows} rows, the stream's gate judges from {needed} on "
+            "(min_samples): later versions will be blocked as undecided because of this task"
+        )
 
 
 def _validate(
@@ -67,12 +76,7 @@ def _reserved(ctx: Context, facts: Facts) -> dict[str, str]:
         earlier = admission.lineage_tasks(session, parent)
         ahead = queries.pending_jobs(session, facts.stream.id)
         earlier += [task for job, task in ahead if job.queue_position < facts.job.queue_position]
-    reserved: dict[str, str] = {}
-    for task in earlier:
-        if task.eval_digest is not None and task.id != facts.task.id:
-            path = ctx.tools.blobs.path(task.eval_digest)
-            reserved |= reserve(read_samples(path), task.name)
-    return reserved
+    return reserved_rows(ctx.tools.blobs, [task for task in earlier if task.id != facts.task.id])
 
 
 class _NewBlobs:
