@@ -10,10 +10,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
+from deploy.demo.leftovers import end_leftovers
 from service.errors import PermanentConflict
 from service.lock import StateLock
 
@@ -25,20 +27,29 @@ class ServiceFailed(Exception):
     """The service did not start; the message holds the end of its log."""
 
 
-@contextmanager
-def running_service(state_dir: Path, port: int) -> Iterator[str]:
-    """Yield the URL of a service on `state_dir`; end it afterwards if it was started here.
+@dataclass(frozen=True)
+class Running:
+    """A running service: where it answers, and whether it was started here and ends with us."""
 
-    Raises ServiceFailed when it does not answer in time, or when something else has the port.
+    url: str
+    ours: bool
+
+
+@contextmanager
+def running_service(state_dir: Path, port: int) -> Iterator[Running]:
+    """Yield a service on `state_dir`; one that was started here is ended afterwards.
+
+    With it ends everything that it started, even if it was killed meanwhile. Raises
+    ServiceFailed when it does not answer in time, or when something else has the port.
     """
     url = f"http://127.0.0.1:{port}"
     if _port_taken(port):
-        if not (_locked(state_dir) and answers(url)):
+        if not (_locked(state_dir) and answers(url) and _is_ours(state_dir, url)):
             raise ServiceFailed(
                 f"port {port} is taken by another program, or by a service on another state "
                 f"folder. Use another port: make demo DEMO_ARGS='--port {port + 1}'"
             )
-        yield url
+        yield Running(url, ours=False)
         return
     log_path = state_dir / "service.log"
     with log_path.open("ab") as log:
@@ -51,9 +62,11 @@ def running_service(state_dir: Path, port: int) -> Iterator[str]:
         )
     try:
         _wait(process, url, log_path)
-        yield url
+        yield Running(url, ours=True)
     finally:
         stop(process)
+        with suppress(PermanentConflict):  # another service has taken the folder over
+            end_leftovers(state_dir)
 
 
 def _port_taken(port: int) -> bool:
@@ -71,10 +84,21 @@ def _locked(state_dir: Path) -> bool:
     return False
 
 
+def _is_ours(state_dir: Path, url: str) -> bool:
+    """Return whether the service at `url` takes this state folder's admin key."""
+    with suppress(httpx.HTTPError, OSError):
+        key = (state_dir / "admin.key").read_text().strip()
+        headers = {"Authorization": f"Bearer {key}"}
+        answer = httpx.get(f"{url}/v1/streams", headers=headers, timeout=10, trust_env=False)
+        return answer.is_success
+    return False
+
+
 def answers(url: str) -> bool:
     """Return whether a Retain service answers at `url`."""
     with suppress(httpx.HTTPError, ValueError):
-        return bool(httpx.get(f"{url}/healthz", timeout=2).json() == {"status": "ok"})
+        answer = httpx.get(f"{url}/healthz", timeout=2, trust_env=False)
+        return bool(answer.json() == {"status": "ok"})
     return False
 
 

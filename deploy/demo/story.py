@@ -68,12 +68,14 @@ def _ensure_stream(client: RetainClient, console: Console) -> None:
 
 
 def _learn(client: RetainClient, data: Path, task: str, console: Console) -> None:
-    job = _unfinished_job(client, task)
-    if job is None and _is_live(client, task):
+    job = _newest_job(client, task)
+    if job is not None and job["state"] == "succeeded":
         console.print(f"'{task}' was learned in an earlier run")
         return
-    if job is None:
+    if job is None or (job["state"] in TERMINAL and job["version"] is None):
         job = _submit(client, data, task, console)
+    elif job["state"] in TERMINAL:  # it has a version, which was not judged or promoted
+        client.control(job["id"], "retry")
     elif job["state"] == "paused":
         client.control(job["id"], "resume")
     JobProgress(console).follow(client.watch(job["id"]))
@@ -89,16 +91,9 @@ def _submit(client: RetainClient, data: Path, task: str, console: Console) -> Js
     return client.submit_task(STREAM, card, archive)
 
 
-def _unfinished_job(client: RetainClient, task: str) -> Json | None:
-    for job in client.list_all("/v1/jobs", stream=STREAM):
-        if job["task"] == task and job["state"] not in TERMINAL:
-            return job
-    return None
-
-
-def _is_live(client: RetainClient, task: str) -> bool:
-    tasks = client.list_all(f"/v1/streams/{STREAM}/tasks")
-    return any(row["name"] == task and row["state"] == "live" for row in tasks)
+def _newest_job(client: RetainClient, task: str) -> Json | None:
+    jobs = client.list_all("/v1/jobs", stream=STREAM)
+    return next((job for job in jobs if job["task"] == task), None)
 
 
 def _explain(client: RetainClient, job: Json, console: Console) -> None:
@@ -126,17 +121,31 @@ def _compare_and_roll_back(client: RetainClient, data: Path, console: Console) -
     console.print(f"image {escape(image.name)}: [italic]{escape(question.splitlines()[0])}[/]")
     for number in (before, now):
         console.print(f"  {STREAM}@{number} says [bold]{escape(answers[number])}[/]")
-    for number, reason in ((before, "the demo rolls back"), (now, "the demo rolls forward")):
-        move = client.move_alias(STREAM, number, reason)
-        reply = client.chat(STREAM, question, image, max_tokens=16)
-        text = reply["choices"][0]["message"]["content"].strip()
-        console.print(
-            f"  {move['kind']}: production {move['from']} -> {move['to']} "
-            f"in {move['switch_ms']:.0f} ms; '{STREAM}' now answers [bold]{escape(text)}[/] "
-            f"[dim](from {escape(reply['model'])})[/]"
-        )
-        if text != answers[number]:
-            raise DemoFailed(f"'{STREAM}' should answer like version {number}: {answers[number]!r}")
+    try:
+        _switch(client, before, "the demo rolls back", console)
+        _check_answer(client, question, image, answers[before], console)
+    finally:  # also after Ctrl-C: the demo leaves what it promoted in production
+        _switch(client, now, "the demo rolls forward", console)
+    _check_answer(client, question, image, answers[now], console)
+
+
+def _switch(client: RetainClient, number: int, reason: str, console: Console) -> None:
+    move = client.move_alias(STREAM, number, reason)
+    console.print(
+        f"  {move['kind']}: production {move['from']} -> {move['to']} in {move['switch_ms']:.0f} ms"
+    )
+
+
+def _check_answer(
+    client: RetainClient, question: str, image: Path, wanted: str, console: Console
+) -> None:
+    reply = client.chat(STREAM, question, image, max_tokens=16)
+    text = reply["choices"][0]["message"]["content"].strip()
+    console.print(
+        f"  '{STREAM}' answers [bold]{escape(text)}[/] [dim](from {escape(reply['model'])})[/]"
+    )
+    if text != wanted:
+        raise DemoFailed(f"'{STREAM}' should answer {wanted!r} now")
 
 
 def two_versions(client: RetainClient) -> tuple[int, int]:

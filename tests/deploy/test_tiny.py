@@ -15,13 +15,15 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from deploy.demo.tiny import checkpoints, facts, language, mix, tower  # noqa: E402
-from deploy.demo.tiny.answering import Share, greedy, is_right, overlap, read_box  # noqa: E402
+from deploy.demo.tiny import train as training  # noqa: E402
+from deploy.demo.tiny.answering import Share, greedy, is_right, read_box  # noqa: E402
 from deploy.demo.tiny.evaluate import held_out  # noqa: E402
 from deploy.demo.tiny.model import END, load  # noqa: E402
 from eval.minicoin.glyphs import LETTERS  # noqa: E402
 from eval.minicoin.tasks import TASKS  # noqa: E402
 from eval.minicoin.world import COLOURS, PLACES, SHAPES, draw, random_scene  # noqa: E402
 
+BOX = AnswerFormat.BOX
 WEIGHTS = Path(__file__).parents[2] / "deploy/demo/tiny/weights"
 
 
@@ -110,8 +112,9 @@ def test_boxes_are_scored_by_overlap() -> None:
     assert read_box("[0.00, 0.12, 0.50, 1.00]") == (0.0, 0.12, 0.5, 1.0)
     assert read_box("top left") is None
     assert read_box("[0.0.1, 0.12, 0.50, 1.00]") is None
-    assert overlap((0, 0, 1, 1), (0, 0, 0.5, 1)) == pytest.approx(0.5)
-    assert overlap((0, 0, 0.2, 0.2), (0.5, 0.5, 1, 1)) == 0
+    for said, right in (("0.50", False), ("0.51", True), ("0.00", False)):
+        assert is_right(BOX, f"[0.00, 0.00, {said}, 1.00]", "[0.00, 0.00, 1.00, 1.00]") is right
+    assert not is_right(BOX, "(0.00, 0.00, 1.00, 1.00)", "[0.00, 0.00, 1.00, 1.00]")
 
 
 def test_the_interval_is_wilsons() -> None:
@@ -140,3 +143,89 @@ def test_a_checkpoint_resumes_to_the_same_weights(tmp_path: Path) -> None:
     checkpoints.load_optimizers(tmp_path / "at", [second[1]])
     advance(*second, range(3, 6))
     assert torch.equal(cast(Any, straight[0]).weight, second[0].weight)
+
+
+class Killed(BaseException):
+    """The run is gone: nothing tidies up."""
+
+
+def _kill_at(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Kill the run instead of its N-th rename."""
+    left, rename = [number], Path.rename
+
+    def counted(self: Path, target: Path) -> Path:
+        left[0] -= 1
+        if left[0] == 0:
+            raise Killed
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", counted)
+
+
+def _save(folder: Path, step: int) -> None:
+    layer = torch.nn.Linear(1, 1)
+    torch.nn.init.constant_(layer.weight, step)
+    checkpoints.save(folder, {"layer": layer}, [torch.optim.AdamW(layer.parameters())], step)
+
+
+def _load(folder: Path) -> int:
+    layer = torch.nn.Linear(1, 1)
+    step = checkpoints.load_modules(folder, {"layer": layer})
+    assert not step or layer.weight.item() == step
+    return step
+
+
+@pytest.mark.parametrize("call", [1, 2, 3])
+def test_a_killed_save_leaves_a_whole_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    folder = tmp_path / "at"
+    assert _load(folder) == 0
+    _save(folder, 1)
+    with monkeypatch.context() as patch:
+        _kill_at(patch, call)
+        with pytest.raises(Killed):
+            _save(folder, 2)
+    with monkeypatch.context() as patch:  # killed at once again, before anything is loaded
+        _kill_at(patch, call)
+        with pytest.raises(Killed):
+            _save(folder, 3)
+    assert _load(folder) in (1, 2, 3)
+    _save(folder, 4)
+    assert _load(folder) == 4
+    assert [path.name for path in tmp_path.iterdir()] == ["at"]
+
+
+def test_a_half_written_checkpoint_is_none(tmp_path: Path) -> None:
+    _save(tmp_path / "at", 1)
+    (tmp_path / "at.old").mkdir()
+    (tmp_path / "at").rename(tmp_path / "at.new")
+    (tmp_path / "at.new" / "state.json").unlink()
+    assert _load(tmp_path / "at") == 0
+
+
+def test_a_half_written_processor_is_built_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken:
+        def save_pretrained(self, folder: Path) -> None:
+            folder.mkdir(parents=True)
+            (folder / "tokenizer.json").write_text("{")
+            raise Killed
+
+    class Whole:
+        def save_pretrained(self, folder: Path) -> None:
+            folder.mkdir(parents=True)
+            (folder / "tokenizer.json").write_text("{}")
+
+    made = iter((Broken(), Whole()))
+    monkeypatch.setattr(training, "train_tokenizer", lambda texts: None)
+    monkeypatch.setattr(training, "build_processor", lambda tokenizer: next(made))
+    monkeypatch.setattr(
+        training, "load_processor", lambda folder: (folder / "tokenizer.json").read_text()
+    )
+    folder = tmp_path / "work" / "processor"
+    with pytest.raises(Killed):
+        training._processor(folder)
+    assert training._processor(folder) == training._processor(folder) == "{}"
+    assert [path.name for path in folder.parent.iterdir()] == ["processor"]

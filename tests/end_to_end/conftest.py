@@ -25,6 +25,13 @@ def live(
     assert left == [], "the service left processes behind"
 
 
+@pytest.fixture(autouse=True)
+def _running(live: LiveService) -> None:
+    """A test that failed with the service down fails alone."""
+    if live.process is None or live.process.poll() is not None:
+        live.start()
+
+
 @pytest.fixture(scope="session")
 def first_job(live: LiveService) -> Json:
     """The stream's first task, learned: shop@1."""

@@ -42,6 +42,7 @@ class LiveService:
             self.port = int(probe.getsockname()[1])
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
+        self._clients: list[RetainClient] = []
 
     def start(self, kill_in: str | None = None, calls_before: int = 0) -> None:
         """Start the service; `kill_in` makes it die inside that phase."""
@@ -75,8 +76,10 @@ class LiveService:
         return "\n".join(lines[-40:])
 
     def client(self) -> RetainClient:
-        """Return a client with the admin key."""
-        return RetainClient(self.url, (self.state_dir / "admin.key").read_text().strip())
+        """Return a new client with the admin key; it is closed when the service is stopped."""
+        key = (self.state_dir / "admin.key").read_text().strip()
+        self._clients.append(RetainClient(self.url, key))
+        return self._clients[-1]
 
     def kill(self) -> None:
         """SIGKILL the service alone: engine and trainers live on for the next start to find."""
@@ -84,7 +87,7 @@ class LiveService:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
-    def wait_for_state(self, job_id: str, state: str, seconds: float = 60) -> None:
+    def wait_for_state(self, job_id: str, state: str, seconds: float = 300) -> None:
         """Wait until a job is in that state."""
         deadline = time.monotonic() + seconds
         client = self.client()
@@ -99,6 +102,8 @@ class LiveService:
 
     def stop(self) -> None:
         """End the service in order; its engine must end with it."""
+        for client in self._clients:
+            client.close()
         if self.process is not None:
             stop(self.process)
 
@@ -121,7 +126,7 @@ class LiveService:
         card = json.loads((folder / "card.json").read_text())
         return self.client().submit_task(stream, card, folder.with_suffix(".tar.gz"), options)
 
-    def wait(self, job_id: str, seconds: float = 240) -> Json:
+    def wait(self, job_id: str, seconds: float = 400) -> Json:
         """Wait until a job has ended; return it."""
         deadline = time.monotonic() + seconds
         client = self.client()
@@ -131,7 +136,7 @@ class LiveService:
         client.close()
         return job
 
-    def wait_for_step(self, job_id: str, step: int, seconds: float = 120) -> None:
+    def wait_for_step(self, job_id: str, step: int, seconds: float = 300) -> None:
         """Wait until a job's trainer has done that many steps."""
         deadline = time.monotonic() + seconds
         client = self.client()

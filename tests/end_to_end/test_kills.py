@@ -26,10 +26,10 @@ def test_a_job_survives_a_kill_inside_each_of_its_phases(live: LiveService, stre
     phases = ["validate", "rewrite", "train", "register", "evaluate", "gate", "promote"]
     live.start(kill_in="validate")
     job_id = live.submit(stream, "compose")["id"]
-    live.wait_for_death(60)
+    live.wait_for_death(300)
     for phase in phases[1:]:
         live.start(kill_in=phase, calls_before=3 if phase == "train" else 0)
-        live.wait_for_death(120)
+        live.wait_for_death(300)
     live.start()
     job = live.wait(job_id)
     assert job["state"] == "succeeded", job

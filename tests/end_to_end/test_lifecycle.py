@@ -58,21 +58,21 @@ def test_the_unmodified_openai_client_chats_with_any_version(
     live: LiveService, second_job: Json
 ) -> None:
     key = (live.state_dir / "admin.key").read_text().strip()
-    client = openai.OpenAI(base_url=f"{live.url}/v1", api_key=key)
-    content: Any = [
-        {"type": "image_url", "image_url": {"url": data_url(an_image(live))}},
-        {"type": "text", "text": "What is the object in the picture?"},
-    ]
-    for model, named in (("shop", "shop@2"), ("shop@1", "shop@1"), ("shop@0", "shop@0")):
-        messages = [{"role": "user", "content": content}]
-        answer = client.chat.completions.create(model=model, messages=messages, max_tokens=8)
-        assert answer.model == named
-        parts = client.chat.completions.create(
-            model=model, messages=messages, max_tokens=8, stream=True
-        )
-        assert {part.model for part in parts} == {named}
-    with pytest.raises(openai.NotFoundError, match="shop@9"):
-        client.chat.completions.create(model="shop@9", messages=messages)
+    with openai.OpenAI(base_url=f"{live.url}/v1", api_key=key) as client:
+        content: Any = [
+            {"type": "image_url", "image_url": {"url": data_url(an_image(live))}},
+            {"type": "text", "text": "What is the object in the picture?"},
+        ]
+        for model, named in (("shop", "shop@2"), ("shop@1", "shop@1"), ("shop@0", "shop@0")):
+            messages = [{"role": "user", "content": content}]
+            answer = client.chat.completions.create(model=model, messages=messages, max_tokens=8)
+            assert answer.model == named
+            parts = client.chat.completions.create(
+                model=model, messages=messages, max_tokens=8, stream=True
+            )
+            assert {part.model for part in parts} == {named}
+        with pytest.raises(openai.NotFoundError, match="shop@9"):
+            client.chat.completions.create(model="shop@9", messages=messages)
 
 
 def test_rollback_under_looping_chats_loses_no_request(live: LiveService, second_job: Json) -> None:

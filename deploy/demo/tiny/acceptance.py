@@ -46,7 +46,7 @@ class Recipe:
     """
 
     steps: int = 300
-    rows: int = 32
+    rows: int = 48
     rate: float = 2e-3
     rank: int = 16
 
@@ -162,7 +162,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m deploy.demo.tiny.acceptance", description="Check minicoin on retain-tiny."
     )
-    parser.add_argument("folder", type=Path, help="model folder")
+    parser.add_argument("folder", type=Path, nargs="?", default=Path(__file__).parent / "weights",
+                        help="model folder (default: the weights in the repository)")  # fmt: skip
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=list(TASKS))
     parser.add_argument("--sequence", nargs="*", choices=list(TASKS),

@@ -13,6 +13,7 @@ from PIL import Image
 from transformers import Idefics3ForConditionalGeneration, Idefics3Processor
 
 from asd_rewriter.formats import AnswerFormat
+from eval.scorers.iou import THRESHOLD, Box, overlap
 
 LENGTHS = {
     AnswerFormat.BRIEF_EXPLANATION: (15, 26),
@@ -73,25 +74,19 @@ def greedy(
     return [answer.strip() for answer in answers]
 
 
-def read_box(text: str) -> tuple[float, ...] | None:
-    """Return the four numbers of `[x1, y1, x2, y2]`, None when the text is not a box."""
+def read_box(text: str) -> Box | None:
+    """Return the numbers of exactly `[x1, y1, x2, y2]`, else None.
+
+    The `iou` scorer reads more: it forgives another spelling, which here would hide a lapse.
+    """
     match = re.fullmatch(r"\[([0-9.]+), ([0-9.]+), ([0-9.]+), ([0-9.]+)\]", text)
     if not match:
         return None
     try:
-        return tuple(float(number) for number in match.groups())
+        x1, y1, x2, y2 = (float(number) for number in match.groups())
     except ValueError:
         return None
-
-
-def overlap(one: Sequence[float], other: Sequence[float]) -> float:
-    """Return the intersection over union of two boxes (x1, y1, x2, y2), 0 to 1."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    shared = max(0.0, width) * max(0.0, height)
-    areas = [max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1]) for box in (one, other)]
-    union = sum(areas) - shared
-    return shared / union if union > 0 else 0.0
+    return x1, y1, x2, y2
 
 
 def _agree(said: str, wanted: str) -> bool:
@@ -99,7 +94,7 @@ def _agree(said: str, wanted: str) -> bool:
     if truth is None:
         return said == wanted
     box = read_box(said)
-    return box is not None and overlap(box, truth) > 0.5
+    return box is not None and overlap(box, truth) > THRESHOLD
 
 
 def is_right(answer_format: AnswerFormat, said: str, wanted: str, short: str = "") -> bool:

@@ -1,4 +1,8 @@
-"""Resumable training state in safetensors and JSON: weights, optimizer moments, step."""
+"""Resumable training state in safetensors and JSON: weights, optimizer moments, step.
+
+A checkpoint is a folder whose `state.json` is written last. It is replaced by two renames, so that
+a run killed at any moment leaves a complete one: in the folder, or beside it as `.new` or `.old`.
+"""
 
 from __future__ import annotations
 
@@ -26,22 +30,45 @@ def _moments(optimizers: Sequence[Optimizer]) -> dict[str, Tensor]:
 def save(
     folder: Path, modules: dict[str, nn.Module], optimizers: Sequence[Optimizer], step: int
 ) -> None:
-    """Replace the checkpoint in `folder` by the present state, in one rename."""
-    fresh = folder.with_name(folder.name + ".new")
+    """Replace the checkpoint in `folder` by the present state."""
+    _settle(folder)
+    fresh, old = _beside(folder)
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     for name, module in modules.items():
         tensors = {key: value.contiguous() for key, value in module.named_parameters()}
         save_file(tensors, fresh / f"{name}.safetensors")
     save_file(_moments(optimizers), fresh / "optimizers.safetensors")
-    (fresh / _META).write_text(json.dumps({"step": step}))
-    shutil.rmtree(folder, ignore_errors=True)
+    unnamed = fresh / f"{_META}.part"
+    unnamed.write_text(json.dumps({"step": step}))
+    unnamed.rename(fresh / _META)
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
     fresh.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _beside(folder: Path) -> tuple[Path, Path]:
+    """Return where a replacement is built, and where the checkpoint it replaces waits."""
+    return folder.with_name(f"{folder.name}.new"), folder.with_name(f"{folder.name}.old")
+
+
+def _settle(folder: Path) -> bool:
+    """Finish a replacement that was broken off; tell whether there is a checkpoint."""
+    if (folder / _META).exists():
+        return True
+    for left in _beside(folder):
+        if (left / _META).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            left.rename(folder)
+            return True
+    return False
 
 
 def load_modules(folder: Path, modules: dict[str, nn.Module]) -> int:
     """Load weights saved by `save` into the modules; return the step, 0 without a checkpoint."""
-    if not (folder / _META).exists():
+    if not _settle(folder):
         return 0
     for name, module in modules.items():
         missing = module.load_state_dict(load_file(folder / f"{name}.safetensors"), strict=False)
@@ -52,7 +79,7 @@ def load_modules(folder: Path, modules: dict[str, nn.Module]) -> int:
 
 def load_optimizers(folder: Path, optimizers: Sequence[Optimizer]) -> None:
     """Load the moments saved by `save`; without a checkpoint, do nothing."""
-    if not (folder / _META).exists():
+    if not _settle(folder):
         return
     tensors = load_file(folder / "optimizers.safetensors")
     for which, optimizer in enumerate(optimizers):

@@ -1,4 +1,4 @@
-"""Measure `retain-tiny` on held-out questions: `python -m deploy.demo.tiny.evaluate --help`."""
+"""Measure `retain-tiny` on fresh questions: `python -m deploy.demo.tiny.evaluate --help`."""
 
 from __future__ import annotations
 
@@ -42,7 +42,11 @@ def _fits(answer_format: AnswerFormat, fact: Fact) -> bool:
 
 
 def held_out(answer_format: AnswerFormat, seed: int, number: int) -> list[Question]:
-    """Return questions of one format about scenes that training never drew."""
+    """Return questions of one format about scenes drawn with a seed that training does not use.
+
+    Scenes and questions come from the distribution that training draws from; nothing excludes one
+    that training happened to draw too.
+    """
     rng = Random(f"evaluate {seed} {answer_format.value}")
     questions: list[Question] = []
     while len(questions) < number:
@@ -91,7 +95,7 @@ def main() -> None:
     """Print the table to stderr and one JSON object of plain numbers to stdout."""
     parser = argparse.ArgumentParser(
         prog="python -m deploy.demo.tiny.evaluate",
-        description="Measure retain-tiny by greedy generation on held-out questions.",
+        description="Measure retain-tiny by greedy generation on fresh questions.",
     )
     parser.add_argument("folder", type=Path, help="model folder")
     parser.add_argument("--seed", type=int, default=1)

@@ -16,18 +16,10 @@ from asd_rewriter.formats import (
     options_block,
     with_instruction,
 )
+from asd_rewriter.rules.explanations import BRIEF_TAIL, DETAILED_TAILS
 from deploy.demo.tiny.facts import Fact, echo_value, random_fact
 from eval.minicoin.world import PLACES, Scene, Shape, Word
 
-BRIEF_TAIL = (
-    " It is what the picture shows when the question is read together with all of its visible"
-    " parts."
-)
-DETAILED_TAILS = (
-    " To answer, look at the whole picture first, then find the part the question asks about.",
-    " The shapes, colours, words and places that are visible there support this answer,"
-    " and nothing else in the picture speaks against it when all parts are compared with care.",
-)
 CLOSED = (AnswerFormat.YES_NO, AnswerFormat.MULTIPLE_CHOICE)
 """Formats whose question shows candidates; elsewhere "Where is ...?" asks for a place."""
 

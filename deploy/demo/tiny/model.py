@@ -21,7 +21,7 @@ from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3I
 from transformers.models.llama.configuration_llama import LlamaConfig
 
 from asd_rewriter.formats import INSTRUCTIONS
-from deploy.demo.tiny.mix import BRIEF_TAIL, DETAILED_TAILS
+from asd_rewriter.rules.explanations import BRIEF_TAIL, DETAILED_TAILS
 
 IMAGE_SIDE = 64
 PATCH = 8
@@ -158,7 +158,8 @@ def load_processor(folder: Path) -> Idefics3Processor:
 
 def load(folder: Path) -> tuple[Idefics3ForConditionalGeneration, Idefics3Processor]:
     """Load an exported model, in evaluation mode, and its processor by the stock classes."""
-    model = cast(Any, AutoModelForImageTextToText).from_pretrained(folder).eval()
+    load_model = cast(Any, AutoModelForImageTextToText).from_pretrained
+    model = load_model(folder, use_safetensors=True).eval()
     return cast(Idefics3ForConditionalGeneration, model), load_processor(folder)
 
 

@@ -6,6 +6,7 @@ import argparse
 import logging
 import math
 import re
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -86,7 +87,10 @@ def tokenizer_texts(number: int = 20_000) -> Iterator[str]:
 def _processor(folder: Path) -> Idefics3Processor:
     """Return the run's processor; its tokenizer is trained once, since ids must not move."""
     if not folder.exists():
-        build_processor(train_tokenizer(tokenizer_texts())).save_pretrained(folder)
+        fresh = folder.with_name(f"{folder.name}.new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        build_processor(train_tokenizer(tokenizer_texts())).save_pretrained(fresh)
+        fresh.rename(folder)
     return load_processor(folder)
 
 
