@@ -6,11 +6,13 @@ RUN := $(VENV)/bin/python
 PACKAGES := service trainer asd_rewriter adapters_store eval deploy
 STAMP := $(VENV)/.installed-$(LOCK)
 DEV_STAMP := $(VENV)/.installed-dev
+TRITON := $(VENV)/triton
+TRITON_STAMP := $(VENV)/.installed-triton
 # An extra index for torch's CPU wheels, where the default index has none: TORCH_INDEX=<url>
 TORCH_FLAGS := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 .PHONY: help install install-dev demo clean-demo test test-unit test-conformance test-e2e \
-	test-deep lint format lock minicoin-acceptance clean
+	test-deep test-gpu-kernel lint format lock minicoin-acceptance clean
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -31,6 +33,12 @@ $(DEV_STAMP): deploy/locks/dev.txt $(STAMP)
 	$(RUN) -m pip install --no-deps -r deploy/locks/dev.txt
 	@touch $@
 
+# By itself, where only its own tests see it: beside a CPU torch other libraries would try to use it.
+$(TRITON_STAMP): deploy/locks/gpu.txt $(DEV_STAMP)
+	@grep -A1 '^triton==' deploy/locks/gpu.txt > $(VENV)/triton.txt
+	$(RUN) -m pip install --no-deps --upgrade --target $(TRITON) -r $(VENV)/triton.txt
+	@touch $@
+
 install: $(STAMP)  ## make .venv with everything pinned (LOCK=gpu on a GPU machine)
 
 install-dev: $(DEV_STAMP)  ## the same, with the tools for tests and lint
@@ -41,8 +49,12 @@ demo: install  ## three tasks through the whole loop on the tiny base, then a ro
 clean-demo:  ## remove the demo's state folder
 	$(if $(wildcard .retain-demo),$(RUN) -m deploy.demo --clean)
 
-test: install-dev  ## all tests of the default run: unit, conformance, end to end
+test: install-dev $(TRITON_STAMP)  ## all tests of the default run: unit, conformance, end to end
 	$(RUN) -m pytest
+	$(MAKE) test-gpu-kernel
+
+test-gpu-kernel: install-dev $(TRITON_STAMP)  ## the GPU kernel, interpreted on the CPU
+	TRITON_INTERPRET=1 PYTHONPATH=$(TRITON) $(RUN) -m pytest tests/trainer/test_protected_triton.py
 
 test-unit: install-dev  ## fast tests only
 	$(RUN) -m pytest -m "not conformance and not e2e and not deep"
@@ -67,8 +79,8 @@ format: install-dev  ## let ruff write the code's layout
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-bench-%: install-dev  ## run a benchmark, e.g. bench-loop; the last line of stdout is JSON
-	@$(RUN) -m tests.bench.$(subst -,_,$*)
+bench-%: install-dev  ## run a benchmark, e.g. bench-loop (BENCH_ARGS=--help); last line is JSON
+	@$(RUN) -m tests.bench.$(subst -,_,$*) $(BENCH_ARGS)
 
 minicoin-acceptance: install-dev  ## measure what minicoin must show on retain-tiny
 	$(RUN) -m deploy.demo.tiny.acceptance

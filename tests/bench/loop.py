@@ -29,8 +29,8 @@ def main() -> int:
     """Run the loop in a fresh state folder and print the figures."""
     with tempfile.TemporaryDirectory(prefix="retain-bench-") as folder:
         state_dir = Path(folder)
-        with running_service(state_dir, _free_port()) as url:
-            figures = _measure(state_dir, url)
+        with running_service(state_dir, _free_port()) as service:
+            figures = _measure(state_dir, service.url)
     sys.stdout.write(json.dumps(figures) + "\n")
     return 0 if figures["failed_requests"] == 0 else 1
 
@@ -38,7 +38,7 @@ def main() -> int:
 def _measure(state_dir: Path, url: str) -> dict[str, Any]:
     key = (state_dir / "admin.key").read_text().strip()
     client = RetainClient(url, key)
-    memory, started = MemoryPeak(), time.monotonic()
+    memory, started = MemoryPeak(state_dir), time.monotonic()
     story.tell(client, state_dir, console)
     wall = time.monotonic() - started
     load = _switch_under_load(client, url, key)
