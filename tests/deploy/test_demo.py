@@ -125,7 +125,7 @@ def test_the_demo_ends_its_service_however_it_is_stopped(
 
 def test_another_program_on_the_port_is_no_service(monkeypatch: pytest.MonkeyPatch) -> None:
     page = httpx.Response(200, text="<html>", request=httpx.Request("GET", "http://x"))
-    monkeypatch.setattr(httpx, "get", lambda url, timeout: page)
+    monkeypatch.setattr(httpx, "get", lambda url, **options: page)
     assert server.answers("http://x") is False
 
 

@@ -52,7 +52,7 @@ def test_a_retry_does_not_train_on_what_was_learned_meanwhile(
     plane.control(job, "retry")
 
     error = plane.wait(job)["error"]
-    assert error["code"] == "invalid_rows"
+    assert error["code"] == "leaked_rows"
     assert "'train-0' (of 'second')" in error["message"]
     assert plane.production() == 1
 
