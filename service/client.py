@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
@@ -48,6 +49,11 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def part(name: str | int) -> str:
+    """Return a name as one part of a URL's path, whatever it holds."""
+    return quote(str(name), safe="@")
 
 
 class Patience:
@@ -162,7 +168,7 @@ class RetainClient:
             params["wait"] = wait
         with archive.open("rb") as file:
             answer = self.http.post(
-                f"/v1/streams/{stream}/tasks",
+                f"/v1/streams/{part(stream)}/tasks",
                 params=params,
                 data=data,
                 files={"archive": (archive.name, file)},
@@ -173,11 +179,11 @@ class RetainClient:
 
     def job(self, job_id: str) -> Json:
         """Return a job."""
-        return self.get(f"/v1/jobs/{job_id}")
+        return self.get(f"/v1/jobs/{part(job_id)}")
 
     def control(self, job_id: str, action: str) -> Json:
         """Pause, resume, cancel or retry a job; return it."""
-        return self.post(f"/v1/jobs/{job_id}/{action}")
+        return self.post(f"/v1/jobs/{part(job_id)}/{action}")
 
     def watch(self, job_id: str) -> Iterator[Json]:
         """Yield a job's events as they happen, reconnecting without gaps, until it has ended."""
@@ -189,7 +195,7 @@ class RetainClient:
                     patience.renew()
                     yield event
                 if self.job(job_id)["state"] in TERMINAL:
-                    yield from self.list_all(f"/v1/jobs/{job_id}/events", after=last)
+                    yield from self.list_all(f"/v1/jobs/{part(job_id)}/events", after=last)
                     return
                 patience.renew()
             except httpx.TransportError as error:  # the service restarts
@@ -197,7 +203,7 @@ class RetainClient:
 
     def _stream_events(self, job_id: str, last: int) -> Iterator[Json]:
         headers = {"accept": "text/event-stream", "last-event-id": str(last)}
-        path = f"/v1/jobs/{job_id}/events"
+        path = f"/v1/jobs/{part(job_id)}/events"
         with self.http.stream("GET", path, headers=headers, timeout=60.0) as answer:
             if answer.is_error:
                 answer.read()
@@ -226,7 +232,7 @@ class RetainClient:
     ) -> Json:
         """Point an alias at a version (or at "previous"); return the journal entry."""
         body = {"version": version, "reason": reason, "override": override}
-        return self.post(f"/v1/streams/{stream}/aliases/{alias}", body, slow=True)
+        return self.post(f"/v1/streams/{part(stream)}/aliases/{part(alias)}", body, slow=True)
 
 
 def data_url(image: Path) -> str:

@@ -43,5 +43,7 @@ class Settings(BaseSettings):
     def folder(self, name: str) -> Path:
         """Return (and make) a folder of the state directory, e.g. `blobs`, `attempts`."""
         path = self.state_dir.resolve() / name
+        if not self.state_dir.exists():  # ours from the start; later its owner's to change
+            self.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.mkdir(parents=True, exist_ok=True)
         return path

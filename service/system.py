@@ -14,6 +14,7 @@ from service.db.tables import JobRow
 from service.deps import Services, ServicesDep
 
 router = APIRouter(tags=["system"])
+_FOR_THE_OPERATOR = ("pid", "port")
 
 
 @router.get("/healthz")
@@ -26,7 +27,9 @@ async def healthz() -> dict[str, str]:
 def readyz(services: ServicesDep) -> JSONResponse:
     """Say whether database and job runner work (200) or not (503); engines start on demand."""
     checks = {"database": _database_answers(services), "runner": services.runner.alive}
-    body = {"ready": all(checks.values()), "checks": checks, "engines": services.engines.status()}
+    engines = services.engines.status()
+    shown = {name: engines[name] for name in engines if name not in _FOR_THE_OPERATOR}
+    body = {"ready": all(checks.values()), "checks": checks, "engines": shown}
     return JSONResponse(body, 200 if body["ready"] else 503)
 
 

@@ -13,12 +13,21 @@ from service.errors import EngineUnavailable, InvalidRequest, RetainError
 
 log = structlog.get_logger()
 
+_DYING = ("EngineCore", "EngineDead")  # vLLM's words when it is the engine that ends
+
 
 class EngineRefused(InvalidRequest):
     """A request that the model cannot take, e.g. a prompt over its context."""
 
     status = 400
     code = "engine_refused"
+
+
+class EngineFailed(RetainError):
+    """A request at which the engine failed, though it runs: the same would fail again."""
+
+    status = 502
+    code = "engine_failed"
 
 
 def as_event(error: RetainError) -> dict[str, Any]:
@@ -53,6 +62,11 @@ def _error(status: int, message: str, names: Mapping[str, str]) -> RetainError:
     for internal, public in names.items():
         message = message.replace(internal, public)
     log.warning("chat.engine_refused", status=status, message=message[:300])
+    if status >= 500 and not any(word in message for word in _DYING):
+        return EngineFailed(
+            "the engine failed on this request. If it does so again, change the request: a JSON "
+            "schema that refers to itself, or that no text can fit, does this."
+        )
     if status == 404 or status >= 500:
         return EngineUnavailable("the engine could not answer for this version. Try again shortly.")
     return EngineRefused(f"the model cannot take this request: {message[:1000]}")

@@ -12,8 +12,8 @@ from rich.text import Text
 
 from service.cli import context, inputs, jobs, keys, view
 from service.cli.context import JsonFlag, connect, console, print_json
-from service.cli.inputs import JsonObject
 from service.cli.serve import serve
+from service.client import part
 
 app = typer.Typer(
     name="retain",
@@ -22,7 +22,8 @@ app = typer.Typer(
     help="""Continual instruction tuning for multimodal LLMs.
 
 Start with `retain serve`, then `retain stream create`, `retain task submit --wait`,
-`retain report`, `retain chat`, and `retain rollback` when a version disappoints.
+`retain report`, `retain chat`, and `retain rollback` when a version disappoints;
+`retain dashboard` shows it all in a browser.
 """,
 )
 streams = typer.Typer(no_args_is_help=True, help="Model lines: create and list.")
@@ -55,12 +56,12 @@ def stream_create(
     base: Annotated[str, typer.Option(help="Base model: a local folder or a hub id.")],
     revision: Annotated[str | None, typer.Option(help="Hub revision.")] = None,
     method: Annotated[str, typer.Option(help="Continual-learning method.")] = "reglora",
-    method_config: JsonObject = None,
-    hyperparameters: JsonObject = None,
+    method_config: inputs.MethodConfig = None,
+    hyperparameters: inputs.TrainingNumbers = None,
     x_percent: Annotated[
         float, typer.Option(callback=inputs.percent, help="Rows rewritten by ASD, in percent.")
     ] = 20.0,
-    gate: JsonObject = None,
+    gate: inputs.GatePolicy = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Create a stream on a base model.
@@ -104,7 +105,7 @@ def task_submit(
     stream: str,
     card: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="Task card (JSON).")],
     archive: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="zip, tar or tar.gz.")],
-    options: JsonObject = None,
+    options: inputs.TaskOptions = None,
     wait: Annotated[bool, typer.Option("--wait", help="Show live progress until it ends.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan.")] = False,
     as_json: JsonFlag = False,
@@ -117,7 +118,7 @@ def task_submit(
     with connect() as client:
         job = client.submit_task(stream, body, archive, options, dry_run=dry_run)
         if dry_run:
-            return print_json(job)
+            return print_json(job) if as_json else view.show_plan(console, job)
         if wait:
             job = jobs.follow(client, job["id"], quiet=as_json)
     if as_json:
@@ -132,7 +133,7 @@ def task_submit(
 def task_list(stream: str, as_json: JsonFlag = False) -> None:
     """List the tasks of a stream."""
     with connect() as client:
-        rows = client.list_all(f"/v1/streams/{stream}/tasks")
+        rows = client.list_all(f"/v1/streams/{part(stream)}/tasks")
     if as_json:
         return print_json(rows)
     body = [(row["name"], row["state"], row["job"], view.moment(row["created_at"])) for row in rows]
@@ -143,7 +144,7 @@ def task_list(stream: str, as_json: JsonFlag = False) -> None:
 def versions(stream: str, as_json: JsonFlag = False) -> None:
     """List a stream's versions with their aliases."""
     with connect() as client:
-        rows = client.list_all(f"/v1/streams/{stream}/versions")
+        rows = client.list_all(f"/v1/streams/{part(stream)}/versions")
     if as_json:
         return print_json(rows)
     body = [
@@ -172,7 +173,7 @@ def report(
     Example: `retain report demo@3 --output report.html`
     """
     stream, _, number = version.partition("@")
-    path = f"/v1/streams/{stream}/versions/{number or 'production'}/report"
+    path = f"/v1/streams/{part(stream)}/versions/{part(number or 'production')}/report"
     with connect() as client:
         if as_json:
             return print_json(client.get(path))
@@ -200,6 +201,7 @@ def chat(
     question: str,
     image: Annotated[Path | None, typer.Option(exists=True, dir_okay=False)] = None,
     max_tokens: int = 64,
+    temperature: Annotated[float, typer.Option(help="0 gives the same answer every time.")] = 0.0,
     as_json: JsonFlag = False,
 ) -> None:
     """Ask a version one question, exactly as typed.
@@ -209,11 +211,21 @@ def chat(
     Example: `retain chat demo@2 "What is in the image?" --image cat.png`
     """
     with connect() as client:
-        answer = client.chat(model, question, image, max_tokens=max_tokens)
+        answer = client.chat(model, question, image, max_tokens=max_tokens, temperature=temperature)
     if as_json:
         return print_json(answer)
     text = answer["choices"][0]["message"]["content"] or ""
     console.print(Text(answer["model"], "dim"), Text(text))
+
+
+@app.command()
+def dashboard(as_json: JsonFlag = False) -> None:
+    """Print a link that signs one browser in to the dashboard, within 10 minutes."""
+    with connect() as client:
+        link = client.post("/v1/login-links")
+    if as_json:
+        return print_json(link)
+    console.print(Text(f"{context.target.url.rstrip('/')}{link['path']}"), soft_wrap=True)
 
 
 @app.command()

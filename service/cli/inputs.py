@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 import typer
 
-OPTIONS_HINT = "Give an object like '{\"rank\": 16}', or @file with one."
 CARD_HINT = (
     'A card looks like {"name": "kitchen", "answer_format": "short_answer", '
     '"metric": "exact_match", "splits": {"train": "train.json"}}.'
@@ -19,13 +18,13 @@ CARD_HINT = (
 _NUMBER = re.compile(r"[0-9]{1,9}")
 
 
-def read_options(text: str) -> dict[str, Any]:
+def read_options(text: str, hint: str) -> dict[str, Any]:
     """Return the JSON object in an option's value, or in the file that `@file` names."""
     if not text:
         return {}
     if not text.startswith("@"):
-        return _object(text, _shown(text), OPTIONS_HINT)
-    return _object_in(Path(text[1:]), OPTIONS_HINT)
+        return _object(text, _shown(text), hint)
+    return _object_in(Path(text[1:]), hint)
 
 
 def read_card(path: Path) -> dict[str, Any]:
@@ -88,7 +87,41 @@ def _shown(text: str) -> str:
     return repr(text if len(text) <= 40 else f"{text[:39]}…")
 
 
-JsonObject = Annotated[
+def _options(like: str) -> Any:
+    return partial(read_options, hint=f"Give an object like '{like}', or @file with one.")
+
+
+_JSON = "JSON"
+MethodConfig = Annotated[
     dict[str, Any] | None,
-    typer.Option(parser=read_options, metavar="JSON", help="JSON object, or @file with one."),
+    typer.Option(
+        parser=_options('{"rank": 16}'),
+        metavar=_JSON,
+        help="The method's options (docs/methods): JSON object, or @file with one.",
+    ),
+]
+TrainingNumbers = Annotated[
+    dict[str, Any] | None,
+    typer.Option(
+        parser=_options('{"epochs": 2, "learning_rate": 1e-4}'),
+        metavar=_JSON,
+        help="How tasks are trained (docs/streams.md): JSON object, or @file with one.",
+    ),
+]
+GatePolicy = Annotated[
+    dict[str, Any] | None,
+    typer.Option(
+        parser=_options('{"max_drop_per_task": 5, "min_samples": 50}'),
+        metavar=_JSON,
+        help="How much a version may forget (docs/streams.md): JSON object, or @file with one.",
+    ),
+]
+TaskOptions = Annotated[
+    dict[str, Any] | None,
+    typer.Option(
+        parser=_options('{"hyperparameters": {"epochs": 2}, "seed": 1}'),
+        metavar=_JSON,
+        help="What this task does differently: method_config, hyperparameters, x_percent, seed, "
+        "parent, eval_limit (docs/streams.md). JSON object, or @file with one.",
+    ),
 ]

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from service.cli import context, view
 from service.cli.context import JsonFlag, connect, console, print_json
-from service.client import RetainClient
+from service.client import RetainClient, part
 
 app = typer.Typer(no_args_is_help=True, help="Background work: watch and steer.")
 
@@ -45,7 +45,7 @@ def job_validation(job: str, as_json: JsonFlag = False) -> None:
     Example: `retain job validation job_01ab23cd`
     """
     with connect() as client:
-        found = client.get(f"/v1/jobs/{job}/validation")
+        found = client.get(f"/v1/jobs/{part(job)}/validation")
     if as_json:
         return print_json(found)
     for warning in found["warnings"]:

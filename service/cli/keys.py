@@ -9,6 +9,7 @@ from rich.text import Text
 
 from service.cli import view
 from service.cli.context import JsonFlag, connect, console, print_json
+from service.client import part
 
 app = typer.Typer(no_args_is_help=True, help="API keys: create, list, revoke.")
 
@@ -56,7 +57,7 @@ def key_list(as_json: JsonFlag = False) -> None:
 def key_revoke(key: str, as_json: JsonFlag = False) -> None:
     """Revoke an API key at once."""
     with connect() as client:
-        revoked = client.delete(f"/v1/keys/{key}")
+        revoked = client.delete(f"/v1/keys/{part(key)}")
     if as_json:
         return print_json(revoked)
     console.print(Text(f"key {revoked['id']} ({revoked['name']}) revoked"))

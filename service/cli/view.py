@@ -98,6 +98,22 @@ def _cell(cell: Json | None) -> str:
     return "·" if cell is None else f"{cell['accuracy']:.1f} [dim](n={cell['n']})[/]"
 
 
+def show_plan(console: Console, plan: Json) -> None:
+    """Print what a task would take."""
+    how = {"measured": "as the newest run like it", "rough": "a rough guess"}[plan["seconds_from"]]
+    lines = (
+        ("rows", f"{plan['rows']:,} to train on, {plan['steps']:,} steps"),
+        ("time", f"about {plan['seconds_estimate']:,.0f} s for the steps ({how})"),
+        ("memory", f"about {plan['memory_bytes_estimate'] / 1e9:.2f} GB"),
+        ("rank", f"{plan['rank_after']} of {plan['rank_limit']} after it, "
+                 f"room for {plan['tasks_left']} more tasks like it"),
+        ("parent", f"version {plan['parent']}"),
+    )  # fmt: skip
+    for name, text in lines:
+        console.print(Text(f"{name:<7} {text}"), soft_wrap=True)
+    console.print(Text("nothing was kept; --json shows the whole plan", "dim"))
+
+
 class JobProgress:
     """Show a job's events as one bar per phase; its last word is the caller's to say."""
 
@@ -111,6 +127,7 @@ class JobProgress:
             TimeElapsedColumn(),
             TextColumn("{task.fields[note]}", style="dim", markup=False),
             console=console,
+            disable=not console.is_terminal,  # there are lines instead
         )
         self._current: TaskID | None = None
         self._phase = ""

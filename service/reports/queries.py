@@ -36,8 +36,9 @@ def current_matrix(session: Session, stream: StreamRow) -> AccuracyMatrix | None
     """Return the matrix of the newest evaluated version's lineage, or None before the first."""
     newest = session.scalar(
         select(VersionRow)
-        .join(CellRow, CellRow.version_id == VersionRow.id)
+        .join(RecordRow, RecordRow.version_id == VersionRow.id)
         .where(VersionRow.stream_id == stream.id, VersionRow.number > 0)
+        .where(RecordRow.kind == "report")  # written last: every cell is there
         .order_by(VersionRow.number.desc())
         .limit(1)
     )

@@ -88,8 +88,8 @@ def resolve_base(
         revision = folder.name if _COMMIT.fullmatch(folder.name) else revision
     else:
         raise InvalidRequest(
-            f"the base {source!r} is neither a folder's absolute path nor a hub id like "
-            f"'owner/model'. The folder must be readable by the service.{_near(source)}",
+            f"the base {source!r} is neither the absolute path of a folder that the service can "
+            f"read nor a hub id like 'owner/model'.{_near(source)}",
             param="base",
         )
     _check_files(source, folder)
@@ -189,12 +189,18 @@ def layer_names(folder: Path) -> frozenset[str]:
     return frozenset(name for it in parts for name in it[-2:] if name != "weight")
 
 
+_DAMAGED = (
+    ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError
+)  # fmt: skip
+"""What reading JSON as what it should be raises, however it is not."""
+
+
 def _tensors(folder: Path) -> Iterator[tuple[str, list[int]]]:
     """Yield name and shape of each tensor; raises InvalidRequest for a damaged file."""
     for path in sorted(folder.glob("*.safetensors")):
         try:
             yield from _shapes(path)
-        except (struct.error, ValueError, KeyError, TypeError, RecursionError) as error:
+        except (*_DAMAGED, struct.error) as error:
             raise InvalidRequest(
                 f"the base's file {str(path)!r} is damaged: {error}. Copy or download it again.",
                 param="base",
@@ -230,12 +236,26 @@ def _check_files(source: str, folder: Path) -> None:
             "transformers' AutoModelForImageTextToText loads, saved as safetensors.",
             param="base",
         )
-    measure_base(folder)  # raises for a damaged file
+    if not measure_base(folder).parameters:  # raises for a damaged file
+        raise InvalidRequest(
+            f"the base {source!r} has safetensors files without any tensor. Copy or download it "
+            "again.",
+            param="base",
+        )
+
+
+def _is_model_config(path: Path) -> bool:
+    try:
+        return isinstance(json.loads(path.read_bytes())["model_type"], str)
+    except (*_DAMAGED, OSError):
+        return False
 
 
 def _problem_of(folder: Path) -> str | None:
     if not (folder / "config.json").is_file():
         return "has no config.json"
+    if not _is_model_config(folder / "config.json"):
+        return "has a config.json that is no JSON object with a model_type"
     if not any(folder.glob("*.safetensors")):
         return "has no safetensors weights (pickled weights are never loaded)"
     refused = [path.relative_to(folder).as_posix() for path in _files(folder, REFUSED_FILES)]

@@ -18,6 +18,7 @@ from service.errors import InvalidRequest, PayloadTooLarge
 
 ARCHIVE_NAME = "archive"
 MAX_TEXT_BYTES = 2**20
+MAX_BOUNDARY_CHARS = 70
 MAX_HEADER_BYTES = 16 * 2**10
 _BATCH_BYTES = 2**20
 _PARTS = ("card", ARCHIVE_NAME, "options")
@@ -65,6 +66,11 @@ def _boundary(content_type: str) -> bytes:
         raise InvalidRequest(
             f"the content type is {content_type[:100]!r}: send multipart/form-data with the parts "
             "card (JSON), archive (zip, tar or tar.gz) and, if wanted, options (JSON)."
+        )
+    if len(boundary) > MAX_BOUNDARY_CHARS:
+        raise InvalidRequest(
+            f"the multipart boundary has {len(boundary)} characters, the limit is "
+            f"{MAX_BOUNDARY_CHARS} (RFC 2046)."
         )
     return boundary.encode("latin-1", "replace")
 

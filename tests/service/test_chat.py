@@ -297,8 +297,9 @@ def test_an_event_that_cannot_be_read_ends_the_stream_with_an_error(line: str) -
     ("error", "code", "words"),
     [
         ({"message": "internal is too long", "code": 400}, "engine_refused", "demo@1 is too long"),
-        ({"message": "internal broke", "code": 500}, "engine_unavailable", "could not answer"),
-        ("internal broke", "engine_unavailable", "could not answer"),
+        ({"message": "internal broke", "code": 500}, "engine_failed", "change the request"),
+        ("internal broke", "engine_failed", "change the request"),
+        ("EngineCore encountered an issue.", "engine_unavailable", "could not answer"),
     ],
 )
 def test_an_error_event_is_told_without_internal_names(error: Any, code: str, words: str) -> None:

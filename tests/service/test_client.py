@@ -46,6 +46,17 @@ def stream(*numbers: int) -> httpx.Response:
     return httpx.Response(200, text="".join(f"data: {json.dumps(event)}\n\n" for event in events))
 
 
+def test_a_name_stays_one_part_of_the_path(clock: Clock) -> None:
+    asked = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.raw_path)
+        return httpx.Response(200, json={})
+
+    connect(answer).job("../keys?a=b#c")
+    assert asked == [b"/v1/jobs/..%2Fkeys%3Fa%3Db%23c"]
+
+
 @pytest.mark.parametrize(
     ("url", "asks"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from service.db import migrate
 from service.db.engine import Database
@@ -13,6 +14,7 @@ from service.errors import InvalidRequest, NotAuthenticated, PermanentConflict, 
 from service.idempotency import once, remember, replay
 from service.ids import now
 from service.keys import operations
+from service.keys.schemas import KeyCreate
 
 
 @pytest.fixture
@@ -152,3 +154,9 @@ def test_the_same_key_for_another_request_is_refused(db: Database) -> None:
         remember(session, once("key_a", "k", {"x": 1}), {"id": "job_1"})
     with db.write() as session, pytest.raises(PermanentConflict, match="'k'"):
         replay(session, once("key_a", "k", {"x": 2}))
+
+
+@pytest.mark.parametrize("name", ["a\0", "two\nlines", "\x1b[31m", ""])
+def test_a_keys_name_is_one_line_of_text(name: str) -> None:
+    with pytest.raises(ValidationError):
+        KeyCreate(name=name)

@@ -12,6 +12,7 @@ import pytest
 from service.errors import InvalidRequest
 from service.streams.bases import digest_base, resolve_base
 from tests.service.harness import Plane, make_base
+from trainer.catalog import METHODS
 
 
 def test_a_stream_starts_at_its_base(plane: Plane) -> None:
@@ -123,6 +124,15 @@ def test_target_modules_are_compared_by_their_last_part(plane: Plane, name: str)
     assert stream["method_config"]["target_modules"] == [name]
 
 
+@pytest.mark.parametrize(
+    "method", [it for it, entry in METHODS.items() if "target_modules" in entry.config.model_fields]
+)
+def test_target_modules_are_a_json_list_whatever_the_method(plane: Plane, method: str) -> None:
+    stream = plane.create_stream(method=method, method_config={"target_modules": ["q_proj"]})
+
+    assert stream["method_config"]["target_modules"] == ["q_proj"]
+
+
 def test_infinity_is_no_number(plane: Plane) -> None:
     body = {"name": "demo", "base": str(plane.base), "hyperparameters": {"max_grad_norm": math.inf}}
     headers = {"content-type": "application/json"}
@@ -144,6 +154,35 @@ def test_a_base_with_a_damaged_file_is_refused(tmp_path: Path, damage: bytes) ->
     with pytest.raises(
         InvalidRequest, match=r"model.safetensors' is damaged: .* download it again"
     ):
+        resolve_base(str(folder), None)
+
+
+@pytest.mark.parametrize(
+    "entry", ['{"shape": [1e400], "data_offsets": [0, 0]}', '{"data_offsets": [0]}', "[]"]
+)
+def test_a_base_with_a_strange_header_is_refused(tmp_path: Path, entry: str) -> None:
+    folder = make_base(tmp_path / "base")
+    header = f'{{"a": {entry}}}'.encode()
+    (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+
+    with pytest.raises(InvalidRequest, match="is damaged"):
+        resolve_base(str(folder), None)
+
+
+def test_a_base_without_a_tensor_is_refused(tmp_path: Path) -> None:
+    folder = make_base(tmp_path / "base")
+    (folder / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+
+    with pytest.raises(InvalidRequest, match="without any tensor"):
+        resolve_base(str(folder), None)
+
+
+@pytest.mark.parametrize("config", ["not json", "[]", "{}", '{"model_type": 1}'])
+def test_a_base_whose_config_names_no_model_is_refused(tmp_path: Path, config: str) -> None:
+    folder = make_base(tmp_path / "base")
+    (folder / "config.json").write_text(config)
+
+    with pytest.raises(InvalidRequest, match="model_type"):
         resolve_base(str(folder), None)
 
 

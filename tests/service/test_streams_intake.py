@@ -349,3 +349,13 @@ def test_tasks_are_listed_with_their_jobs(plane: Plane) -> None:
     assert [(it["name"], it["state"], it["job"]) for it in listed] == [
         ("one", "live", jobs[0]), ("two", "live", jobs[1]),
     ]  # fmt: skip
+
+
+def test_a_boundary_that_is_too_long_is_refused(plane: Plane) -> None:
+    plane.create_stream()
+    headers = {"content-type": f"multipart/form-data; boundary={'a' * 257}"}
+
+    answer = plane.client.post("/v1/streams/demo/tasks", content=b"x", headers=headers)
+
+    assert answer.status_code == 422
+    assert "257 characters, the limit is 70" in answer.json()["error"]["message"]

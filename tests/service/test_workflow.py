@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 
 from eval.items import EvalItem
-from service.db.tables import AliasMoveRow, CellRow, PredictionRow, VersionRow
+from service.db.tables import AliasMoveRow, CellRow, PredictionRow, RecordRow, VersionRow
 from service.errors import EngineUnavailable
 from service.workflow import execution
 from service.workflow.context import Stopping
@@ -218,6 +218,24 @@ def test_a_full_disk_and_a_bug_are_told_apart(
     assert full["error"]["code"] == "storage_full"
     assert bug["error"]["code"] == "internal_error"
     assert "secret" not in bug["error"]["message"]
+
+
+def test_a_version_that_is_being_evaluated_leaves_the_matrix_alone(plane: Plane) -> None:
+    plane.create_stream()
+    plane.wait(plane.submitted("colours"))
+    before = plane.client.get("/v1/streams/demo/matrix").json()
+    plane.wait(plane.submitted("shapes"))
+    with plane.db.write() as session:
+        version = session.scalars(select(VersionRow).where(VersionRow.number == 2)).one()
+        session.delete(session.get_one(RecordRow, (version.id, "report")))
+        session.delete(
+            session.scalars(select(CellRow).where(CellRow.version_id == version.id)).first()
+        )
+
+    answer = plane.client.get("/v1/streams/demo/matrix")
+
+    assert "rows" in before, before
+    assert answer.json() == before
 
 
 def test_a_base_that_changed_is_not_trained_on(plane: Plane) -> None:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 DeltaKind = Literal["add", "replace", "weights"]
 ServableBy = Literal["lora", "merged", "plugin", "offline"]
+
+Modules = Annotated[
+    tuple[str, ...],
+    Field(min_length=1),
+    BeforeValidator(lambda given: tuple(given) if isinstance(given, list) else given),
+]
+"""Paths of linear layers or ends of paths. A list is one too: strict validation would refuse JSON's
+lists below a model validator that runs before."""
 
 PUBLISHED_REGLORA: dict[str, Any] = {
     "top_percent": 2.0,
@@ -49,7 +57,7 @@ class AdapterConfig(MethodConfig):
     rank: int = Field(default=16, ge=1, le=512)
     alpha: float = Field(default=32.0, gt=0)
     dropout: float = Field(default=0.0, ge=0, lt=1)
-    target_modules: tuple[str, ...] | None = Field(default=None, min_length=1)
+    target_modules: Modules | None = None
 
 
 class LoRAConfig(AdapterConfig):
@@ -139,7 +147,7 @@ class LoTAConfig(MethodConfig):
     sparsity: float = Field(default=0.9, gt=0, lt=1)
     calibration_epochs: float = Field(default=1.0, gt=0, le=100)
     calibration_learning_rate: float | None = Field(default=None, gt=0, le=1)
-    target_modules: tuple[str, ...] | None = Field(default=None, min_length=1)
+    target_modules: Modules | None = None
 
 
 class MoELoRAConfig(AdapterConfig):
