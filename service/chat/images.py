@@ -58,7 +58,12 @@ def _open(content: bytes, number: int) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             return Image.open(io.BytesIO(content), formats=tuple(FORMATS))  # the header only
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError) as error:
+    except Image.DecompressionBombError as error:
+        reason = (
+            f"it has far more pixels than the {MAX_PIXELS:,} that are accepted. Send it smaller"
+        )
+        raise _refusal(number, reason) from error
+    except (UnidentifiedImageError, OSError, ValueError) as error:
         raise _refusal(number, "it is no PNG, JPEG or WebP image. Convert it") from error
 
 
