@@ -10,7 +10,7 @@ SplitName = Literal["train", "eval"]
 
 
 class RowProblem(BaseModel):
-    """One broken rule. `line` counts from 1 in the split's file; 0 means the split as a whole.
+    """One broken rule. `line` and `row` count from 1 in the split's file; 0: the split as a whole.
 
     `rule` is a stable word, `message` says what was seen and what is allowed, `fix` what to do.
     """
@@ -19,6 +19,7 @@ class RowProblem(BaseModel):
 
     split: SplitName
     line: int
+    row: int
     row_id: str | None = None
     field: str
     rule: str

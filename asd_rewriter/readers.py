@@ -7,26 +7,36 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 _CHUNK = 256 * 1024
 _SPACE = re.compile(r"[ \t\r\n]*")
 _DECODER = json.JSONDecoder()
 
 
+class Spot(NamedTuple):
+    """Where a row is: the line it starts at, and which row of the file it is. Both from 1; 0: none.
+
+    A JSON array is often one line, so that the line alone would not lead to its rows.
+    """
+
+    line: int = 0
+    row: int = 0
+
+
 @dataclass(frozen=True)
 class RawRow:
-    """One row as read: the line it starts at (from 1) and its JSON value."""
+    """One row as read: where it is, and its JSON value."""
 
-    line: int
+    spot: Spot
     value: Any
 
 
 @dataclass(frozen=True)
 class UnreadableRow:
-    """A row that is not JSON: where (line, from 1), what is wrong; `fatal`: nothing follows."""
+    """A row that is not JSON: where it is, what is wrong; `fatal`: nothing follows."""
 
-    line: int
+    spot: Spot
     message: str
     fatal: bool
 
@@ -44,7 +54,7 @@ def read_rows(file: BinaryIO, max_row_chars: int) -> Iterator[RawRow | Unreadabl
         elif text.peek():
             yield from _line_rows(text)
     except UnicodeDecodeError:
-        yield UnreadableRow(text.line, "the file is not UTF-8 text from this line on", True)
+        yield UnreadableRow(text.spot(), "the file is not UTF-8 text from this line on", True)
 
 
 class _Text:
@@ -58,6 +68,11 @@ class _Text:
         self.window = ""
         self.at = 0
         self.line = 1
+        self.row = 0
+
+    def spot(self, line: int | None = None) -> Spot:
+        """Return where the row that is read now is; it starts here unless a line is given."""
+        return Spot(line or self.line, self.row)
 
     def fill(self) -> None:
         """Read on until `reach` characters lie ahead or the file ends."""
@@ -100,7 +115,7 @@ def _array_rows(text: _Text) -> Iterator[RawRow | UnreadableRow]:
         yield from _after_array(text)
         return
     while True:
-        line = text.line
+        line, text.row = text.line, text.row + 1
         try:
             value, end = _DECODER.raw_decode(text.window, text.at)
         except (ValueError, RecursionError) as error:
@@ -110,7 +125,7 @@ def _array_rows(text: _Text) -> Iterator[RawRow | UnreadableRow]:
             yield _too_long(text)
             return
         text.move(end)
-        yield RawRow(line, value)
+        yield RawRow(text.spot(line), value)
         text.skip_space()
         mark = text.peek()
         if mark == "]":
@@ -118,7 +133,7 @@ def _array_rows(text: _Text) -> Iterator[RawRow | UnreadableRow]:
             return
         if mark != ",":
             seen = repr(mark) if mark else "the end of the file"
-            yield UnreadableRow(text.line, f"expected ',' or ']' after a row, found {seen}", True)
+            yield UnreadableRow(text.spot(), f"expected ',' or ']' after a row, found {seen}", True)
             return
         text.move(text.at + 1)
         text.skip_space()
@@ -129,7 +144,7 @@ def _after_array(text: _Text) -> Iterator[UnreadableRow]:
     text.skip_space()
     if text.peek():
         message = "text follows the array's ']': a file holds one array, or JSON lines"
-        yield UnreadableRow(text.line, message, True)
+        yield UnreadableRow(text.spot(), message, True)
 
 
 def _array_failure(text: _Text, error: Exception) -> UnreadableRow:
@@ -138,11 +153,11 @@ def _array_failure(text: _Text, error: Exception) -> UnreadableRow:
     if len(text.window) - text.at > text.reach and cut_off:
         return _too_long(text)
     line = text.line + text.window.count("\n", text.at, where)
-    return UnreadableRow(line, _reason(error), True)
+    return UnreadableRow(text.spot(line), _reason(error), True)
 
 
 def _too_long(text: _Text) -> UnreadableRow:
-    return UnreadableRow(text.line, f"a row is longer than {text.reach:,} characters", True)
+    return UnreadableRow(text.spot(), f"a row is longer than {text.reach:,} characters", True)
 
 
 def _line_rows(text: _Text) -> Iterator[RawRow | UnreadableRow]:
@@ -150,7 +165,7 @@ def _line_rows(text: _Text) -> Iterator[RawRow | UnreadableRow]:
         text.skip_space()
         if not text.peek():
             return
-        line = text.line
+        line, text.row = text.line, text.row + 1
         end = text.window.find("\n", text.at)
         end = len(text.window) if end < 0 else end
         if end - text.at > text.reach:
@@ -159,10 +174,10 @@ def _line_rows(text: _Text) -> Iterator[RawRow | UnreadableRow]:
         row = text.window[text.at : end]
         text.move(end)
         try:
-            yield RawRow(line, json.loads(row))
+            yield RawRow(text.spot(line), json.loads(row))
         except (ValueError, RecursionError) as error:
             column = f" (column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
-            yield UnreadableRow(line, _reason(error) + column, False)
+            yield UnreadableRow(text.spot(line), _reason(error) + column, False)
 
 
 def _reason(error: Exception) -> str:

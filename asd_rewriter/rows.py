@@ -23,7 +23,7 @@ from asd_rewriter.formats import AnswerFormat, strip_instruction
 from asd_rewriter.image_library import BadImage, ImageLibrary
 from asd_rewriter.limits import RowLimits
 from asd_rewriter.problems import Problems, RowProblem, SplitName
-from asd_rewriter.readers import RawRow
+from asd_rewriter.readers import RawRow, Spot
 from asd_rewriter.samples import Sample, Turn
 
 CAPTION_QUESTION = "What does the picture show?"
@@ -48,7 +48,7 @@ class RowChecker:
         row_id: str | None = None
 
         def note(where: str, rule: str, message: str, fix: str) -> None:
-            self.note(row.line, row_id, where, rule, message, fix)
+            self.note(row.spot, row_id, where, rule, message, fix)
 
         try:
             if not isinstance(row.value, dict):
@@ -64,12 +64,13 @@ class RowChecker:
         return Sample(id=row_id, images=tuple(images), turns=tuple(turns))
 
     def note(
-        self, line: int, row_id: str | None, where: str, rule: str, message: str, fix: str
+        self, spot: Spot, row_id: str | None, where: str, rule: str, message: str, fix: str
     ) -> None:
         """Add a problem of this split."""
         problem = RowProblem(
             split=self.split,
-            line=line,
+            line=spot.line,
+            row=spot.row,
             row_id=row_id,
             field=where,
             rule=rule,

@@ -16,7 +16,7 @@ from asd_rewriter.holdout import Holdout
 from asd_rewriter.image_library import ImageLibrary
 from asd_rewriter.limits import RowLimits
 from asd_rewriter.problems import Problems, SplitName
-from asd_rewriter.readers import UnreadableRow, read_rows
+from asd_rewriter.readers import Spot, UnreadableRow, read_rows
 from asd_rewriter.rows import RowChecker
 from asd_rewriter.samples import Sample
 
@@ -121,23 +121,23 @@ class SplitChecker:
         count = 0
         before = self.rows
         with (self.out_dir / part).open("w", encoding="utf-8") as file:
-            for line, sample in self._samples(split, path):
-                if split == "train" and self._leaks(line, sample):
+            for spot, sample in self._samples(split, path):
+                if split == "train" and self._leaks(spot, sample):
                     continue
                 then(sample)
                 file.write(sample.model_dump_json() + "\n")
                 count += 1
                 self.turns += len(sample.turns)
         if self.rows == before and self.archive.find(path) is not None:
-            self._note(split, 0, "empty_split", f"{path!r} has no rows", "Add rows.")
+            self._note(split, Spot(), "empty_split", f"{path!r} has no rows", "Add rows.")
         return count
 
-    def _samples(self, split: SplitName, path: str) -> Iterator[tuple[int, Sample]]:
+    def _samples(self, split: SplitName, path: str) -> Iterator[tuple[Spot, Sample]]:
         member = self.archive.find(path)
         if member is None:
             self._note(
                 split,
-                0,
+                Spot(),
                 "missing_split",
                 f"the archive has no file {path!r}",
                 f"Add it, or correct the card's splits.{split}.",
@@ -151,9 +151,9 @@ class SplitChecker:
                     if isinstance(row, UnreadableRow):
                         self._note_unreadable(split, row)
                     elif (sample := checker.check(row)) is not None:
-                        yield row.line, sample
+                        yield row.spot, sample
         except CorruptArchive as error:
-            self._note(split, 0, "unreadable_split", error.message, "Pack the archive again.")
+            self._note(split, Spot(), "unreadable_split", error.message, "Pack the archive again.")
 
     def _count_row(self) -> None:
         self.rows += 1
@@ -167,23 +167,23 @@ class SplitChecker:
         rest = "; the rest of the file was not read" if row.fatal else ""
         self._note(
             split,
-            row.line,
+            row.spot,
             "not_json",
             row.message + rest,
             "Write the split as one JSON array of objects, or one object a line.",
         )
 
-    def _note(self, split: SplitName, line: int, rule: str, message: str, fix: str) -> None:
-        self.checkers[split].note(line, None, "", rule, message, fix)
+    def _note(self, split: SplitName, spot: Spot, rule: str, message: str, fix: str) -> None:
+        self.checkers[split].note(spot, None, "", rule, message, fix)
 
-    def _leaks(self, line: int, sample: Sample) -> bool:
+    def _leaks(self, spot: Spot, sample: Sample) -> bool:
         for index, print_ in enumerate(fingerprints(sample)):
             owner = self.reserved.get(print_)
             if owner is None:
                 continue
             named = owner if owner == THIS_TASK else f"task {owner!r}"
             self.checkers["train"].note(
-                line,
+                spot,
                 sample.id,
                 f"conversations[{2 * index}]",
                 "leaks_eval",
@@ -198,7 +198,7 @@ class SplitChecker:
         if not chosen and not self.problems.total:
             self._note(
                 "train",
-                0,
+                Spot(),
                 "cannot_hold_out",
                 "fewer than two different rows: none can be held out for evaluation",
                 "Add rows, or an eval split.",

@@ -117,10 +117,11 @@ def _finish(out_dir: Path, library: ImageLibrary, report: ValidationReport) -> V
 
 def _summary(card: TaskCard, report: ValidationReport) -> str:
     first = next(chain(report.problems))
-    more = f" and {report.num_problems - 1} more problems" if report.num_problems > 1 else ""
-    line = f" line {first.line}" if first.line else ""
-    row = f" (row {first.row_id!r})" if first.row_id else ""
+    others = report.num_problems - 1
+    more = f" There {'is' if others == 1 else 'are'} {others} more." if others else ""
+    row = f" row {first.row} (line {first.line})" if first.row else ""
+    named = f" {first.row_id!r}" if first.row_id else ""
     return (
-        f"Task {card.name!r} has invalid rows: {first.split}{line}{row}: "
-        f"{first.message}{more}. {first.fix}"
+        f"Task {card.name!r} has invalid rows: {first.split}{row}{named}: "
+        f"{first.message}. {first.fix}{more}"
     )

@@ -59,7 +59,9 @@ def _show_problems(found: dict[str, Any]) -> None:
     problems = found["problems"]
     body = [
         (
-            f"{problem['split']}:{problem['line']}",
+            problem["split"],
+            problem["row"] or None,
+            problem["line"] or None,
             problem["row_id"],
             problem["field"],
             f"{problem['message']}. {problem['fix']}",
@@ -67,7 +69,7 @@ def _show_problems(found: dict[str, Any]) -> None:
         for problem in problems
     ]
     title = f"problems ({len(problems)} of {found['num_problems']})"
-    view.show(console, view.table(title, ("line", "row", "field", "problem"), body))
+    view.show(console, view.table(title, ("split", "row", "line", "id", "field", "problem"), body))
     text = "next: correct these rows, then submit the archive again with 'retain task submit'"
     console.print(Text(text), soft_wrap=True)
 

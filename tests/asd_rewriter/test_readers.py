@@ -36,12 +36,12 @@ def test_arrays_and_lines_give_the_rows_back(rows: list[object], indent: int, ma
 
 def test_rows_carry_their_first_line() -> None:
     rows = read('\n[\n {"a":\n 1},\n\n {"b": 2}\n]')
-    assert [(it.line, it.value) for it in rows if isinstance(it, RawRow)] == [
+    assert [(it.spot.line, it.value) for it in rows if isinstance(it, RawRow)] == [
         (3, {"a": 1}),
         (6, {"b": 2}),
     ]
     rows = read('{"a": 1}\r\n\n{"b": 2}\n')
-    assert [it.line for it in rows] == [1, 3]
+    assert [it.spot.line for it in rows] == [1, 3]
 
 
 def test_large_files_are_read_piece_by_piece() -> None:
@@ -70,16 +70,22 @@ def test_a_broken_array_ends_with_a_named_line(text: str, line: int, message: st
     last = read(text, 300_000 if "[[" in str(text) or "11" in str(text) else 1000)[-1]
     assert isinstance(last, UnreadableRow)
     assert last.fatal
-    assert last.line == line
+    assert last.spot.line == line
     assert message in last.message
 
 
 def test_reading_goes_on_after_a_broken_line() -> None:
     rows = read('{"a": 1}\n{"b": \n{"c": 3}\nnonsense\n')
     assert [type(it) for it in rows] == [RawRow, UnreadableRow, RawRow, UnreadableRow]
-    assert [it.line for it in rows] == [1, 2, 3, 4]
+    assert [it.spot.line for it in rows] == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("text", ["", " \n ", "[]", "[ ]\n"])
 def test_empty_files_have_no_rows(text: str) -> None:
     assert read(text) == []
+
+
+def test_rows_of_an_array_on_one_line_are_told_apart() -> None:
+    rows = list(read_rows(io.BytesIO(b'[{"id": "1"}, {"id": "2"}, oops]'), 1000))
+
+    assert [row.spot for row in rows] == [(1, 1), (1, 2), (1, 3)]

@@ -449,15 +449,16 @@ def test_a_failure_is_told_once_with_the_next_step(serve: Serve, code: str, comm
 
 def test_validation_lists_each_problem_and_what_to_do(serve: Serve) -> None:
     problem = {
-        "split": "train", "line": 12, "row_id": "row[/]", "field": "image", "rule": "missing_image",
-        "message": "there is no file 'a.png'", "fix": "Add it to the archive.",
+        "split": "train", "row": 7, "line": 12, "row_id": "row[/]", "field": "image",
+        "rule": "missing_image", "message": "there is no file 'a.png'",
+        "fix": "Add it to the archive.",
     }  # fmt: skip
     found = {"valid": False, "problems": [problem], "num_problems": 3, "warnings": ["few rows"]}
     found["counts"] = {"rows": 20}
     serve(lambda request: httpx.Response(200, json=found))
     answer = retain("job", "validation", "job_1")
     assert answer.exit_code == 0
-    whole = "train:12 row[/] image there is no file 'a.png'. Add it to the archive."
+    whole = "train 7 12 row[/] image there is no file 'a.png'. Add it to the archive."
     assert whole in said(answer)
     assert "problems (1 of 3)" in answer.output
     assert "warning: few rows" in answer.output
@@ -514,7 +515,7 @@ def test_invalid_rows_against_the_real_routes(plane: Plane, serve: Serve, tmp_pa
     command = submitted.output.splitlines()[-1].removeprefix("next: retain ")
     listed = retain(*command.split())
     assert listed.exit_code == 0, listed.output
-    assert "train:1" in listed.output
+    assert "train 1 1 r1 conversations" in said(listed)
 
 
 def relay(plane: Plane, request: httpx.Request) -> httpx.Response:
