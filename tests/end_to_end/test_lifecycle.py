@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -89,8 +90,14 @@ def test_rollback_under_looping_chats_loses_no_request(live: LiveService, second
     threads = [threading.Thread(target=chat) for _ in range(8)]
     for thread in threads:
         thread.start()
-    client = live.client()
-    moves = [client.move_alias("shop", number, "test") for number in (1, 2) * 5]
+    client, moves = live.client(), []
+    for number in (1, 2) * 5:
+        before = served.count(f"shop@{number}")
+        moves.append(client.move_alias("shop", number, "test"))
+        deadline = time.monotonic() + 60
+        while served.count(f"shop@{number}") == before and not failures:
+            assert time.monotonic() < deadline, f"no chat reached shop@{number}"
+            time.sleep(0.02)
     stop.set()
     for thread in threads:
         thread.join()
