@@ -87,7 +87,7 @@ def test_rollback_under_looping_chats_loses_no_request(live: LiveService, second
             except (ApiError, httpx.HTTPError) as error:
                 failures.append(error)
 
-    threads = [threading.Thread(target=chat) for _ in range(8)]
+    threads = [threading.Thread(target=chat, daemon=True) for _ in range(8)]
     for thread in threads:
         thread.start()
     client, moves = live.client(), []
