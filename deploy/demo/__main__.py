@@ -39,7 +39,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
-        state_dir.mkdir(parents=True, exist_ok=True)
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         with running_service(state_dir, options.port) as service:
             _go(service, state_dir, options.exit)
     except KeyboardInterrupt:

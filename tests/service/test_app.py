@@ -277,3 +277,8 @@ def test_keys_are_made_used_and_revoked(client: TestClient) -> None:
     assert first.json()["id"] in repeated.json()["error"]["message"]
     client.delete(f"/v1/keys/{made['id']}")
     assert client.get("/v1/streams", headers=reader).status_code == 401
+
+
+def test_a_new_state_folder_is_its_owners_alone(tmp_path: Path) -> None:
+    folder = Settings(state_dir=tmp_path / "state").folder("blobs")
+    assert folder.parent.stat().st_mode & 0o777 == 0o700
