@@ -87,41 +87,37 @@ def _shown(text: str) -> str:
     return repr(text if len(text) <= 40 else f"{text[:39]}…")
 
 
-def _options(like: str) -> Any:
-    return partial(read_options, hint=f"Give an object like '{like}', or @file with one.")
+def _json_option(what: str, like: str) -> Any:
+    hint = f"Give an object like '{like}', or @file with one."
+    return typer.Option(
+        parser=partial(read_options, hint=hint),
+        metavar="JSON",
+        help=f"{what} JSON object, or @file with one.",
+    )
 
 
-_JSON = "JSON"
+JsonObject = dict[str, Any] | None
 MethodConfig = Annotated[
-    dict[str, Any] | None,
-    typer.Option(
-        parser=_options('{"rank": 16}'),
-        metavar=_JSON,
-        help="The method's options (docs/methods): JSON object, or @file with one.",
-    ),
+    JsonObject, _json_option("The method's options (docs/methods).", '{"rank": 16}')
 ]
 TrainingNumbers = Annotated[
-    dict[str, Any] | None,
-    typer.Option(
-        parser=_options('{"epochs": 2, "learning_rate": 1e-4}'),
-        metavar=_JSON,
-        help="How tasks are trained (docs/streams.md): JSON object, or @file with one.",
+    JsonObject,
+    _json_option(
+        "How tasks are trained (docs/streams.md).", '{"epochs": 2, "learning_rate": 1e-4}'
     ),
 ]
 GatePolicy = Annotated[
-    dict[str, Any] | None,
-    typer.Option(
-        parser=_options('{"max_drop_per_task": 5, "min_samples": 50}'),
-        metavar=_JSON,
-        help="How much a version may forget (docs/streams.md): JSON object, or @file with one.",
+    JsonObject,
+    _json_option(
+        "How much a version may forget (docs/streams.md).",
+        '{"max_drop_per_task": 5, "min_samples": 50}',
     ),
 ]
 TaskOptions = Annotated[
-    dict[str, Any] | None,
-    typer.Option(
-        parser=_options('{"hyperparameters": {"epochs": 2}, "seed": 1}'),
-        metavar=_JSON,
-        help="What this task does differently: method_config, hyperparameters, x_percent, seed, "
-        "parent, eval_limit (docs/streams.md). JSON object, or @file with one.",
+    JsonObject,
+    _json_option(
+        "What this task does differently: method_config, hyperparameters, x_percent, seed, "
+        "parent, eval_limit (docs/streams.md).",
+        '{"hyperparameters": {"epochs": 2}, "seed": 1}',
     ),
 ]

@@ -6,13 +6,14 @@ import hashlib
 import json
 import math
 import re
-import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from adapters_store.backends import hash_file
+from adapters_store.errors import UnsafeFile
+from adapters_store.safetensors_check import check_safetensors
 from service.errors import InvalidRequest, PermanentConflict
 
 ALLOWED_FILES = ("*.safetensors", "*.json", "*.txt", "*.jinja")
@@ -23,7 +24,6 @@ REFUSED_FILES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt", "*.py")
 
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$")
 _COMMIT = re.compile(r"^[0-9a-f]{40}$")
-_MAX_HEADER_BYTES = 100 * 2**20
 
 Download = Callable[[str, str | None], Path]
 """Fetch a hub id at a revision; return the local folder."""
@@ -189,38 +189,17 @@ def layer_names(folder: Path) -> frozenset[str]:
     return frozenset(name for it in parts for name in it[-2:] if name != "weight")
 
 
-_DAMAGED = (
-    ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError
-)  # fmt: skip
-"""What reading JSON as what it should be raises, however it is not."""
-
-
-def _tensors(folder: Path) -> Iterator[tuple[str, list[int]]]:
+def _tensors(folder: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Yield name and shape of each tensor; raises InvalidRequest for a damaged file."""
     for path in sorted(folder.glob("*.safetensors")):
         try:
-            yield from _shapes(path)
-        except (*_DAMAGED, struct.error) as error:
+            found = check_safetensors(path)
+        except UnsafeFile as error:
             raise InvalidRequest(
                 f"the base's file {str(path)!r} is damaged: {error}. Copy or download it again.",
                 param="base",
             ) from error
-
-
-def _shapes(path: Path) -> list[tuple[str, list[int]]]:
-    with path.open("rb") as file:
-        (size,) = struct.unpack("<Q", file.read(8))
-        left = path.stat().st_size - 8
-        if size > min(left, _MAX_HEADER_BYTES):
-            raise ValueError(f"its header claims {size:,} bytes, the file has {left:,} more")
-        header = json.loads(file.read(size))
-    if not isinstance(header, dict):
-        raise ValueError("its header is no JSON object")
-    header.pop("__metadata__", None)
-    end = max((int(entry["data_offsets"][1]) for entry in header.values()), default=0)
-    if end != left - size:
-        raise ValueError(f"its tensors take {end:,} bytes, the file holds {left - size:,}")
-    return [(name, [int(it) for it in entry["shape"]]) for name, entry in header.items()]
+        yield from ((name, tensor.shape) for name, tensor in found.items())
 
 
 def _files(folder: Path, patterns: tuple[str, ...] = ALLOWED_FILES) -> list[Path]:
@@ -236,18 +215,12 @@ def _check_files(source: str, folder: Path) -> None:
             "transformers' AutoModelForImageTextToText loads, saved as safetensors.",
             param="base",
         )
-    if not measure_base(folder).parameters:  # raises for a damaged file
-        raise InvalidRequest(
-            f"the base {source!r} has safetensors files without any tensor. Copy or download it "
-            "again.",
-            param="base",
-        )
 
 
 def _is_model_config(path: Path) -> bool:
     try:
         return isinstance(json.loads(path.read_bytes())["model_type"], str)
-    except (*_DAMAGED, OSError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return False
 
 
@@ -258,6 +231,8 @@ def _problem_of(folder: Path) -> str | None:
         return "has a config.json that is no JSON object with a model_type"
     if not any(folder.glob("*.safetensors")):
         return "has no safetensors weights (pickled weights are never loaded)"
+    if not measure_base(folder).parameters:  # raises for a damaged file
+        return "has safetensors files without any tensor"
     refused = [path.relative_to(folder).as_posix() for path in _files(folder, REFUSED_FILES)]
     if not refused:
         return None
