@@ -33,7 +33,7 @@ SMALL = Plan(tasks=("signs", "classes"), methods=("lora",), budget=Budget(num_ev
 def _cell(plan: Plan, run: Run, stage: int) -> StageCell:
     it = TaskScores(cell=Cell(accuracy=50.0, n=2, metric="exact_match"), scores=(0.0, 1.0))
     return StageCell(
-        fingerprint=plan.fingerprint(),
+        fingerprint=plan.fingerprint(run),
         run=run,
         stage=stage,
         task=plan.stages(run)[stage][-1],
@@ -88,17 +88,22 @@ def test_every_method_is_tuned_alike_and_on_another_seed() -> None:
 
 
 def test_fingerprint_is_of_settings_not_of_runs() -> None:
-    assert Plan(seeds=(1, 2), methods=("lora",)).fingerprint() == Plan().fingerprint()
-    assert Plan(budget=Budget(epochs=1.0)).fingerprint() != Plan().fingerprint()
-    assert Plan(tasks=("signs",)).fingerprint() != Plan().fingerprint()
+    known = Plan().fingerprint(LORA)
+    assert Plan(seeds=(1, 2), methods=("lora",)).fingerprint(LORA) == known
+    assert Plan(budget=Budget(epochs=1.0)).fingerprint(LORA) != known
+    assert Plan(tasks=("signs",)).fingerprint(LORA) != known
+    assert Plan().fingerprint(LORA.model_copy(update={"method": "olora"})) != known
 
 
-def test_other_rates_are_another_plan(tmp_path: Path) -> None:
+def test_one_methods_other_rate_leaves_the_others_cells(tmp_path: Path) -> None:
     arguments = ["--rate", "full=1e-3", "--tasks", "counts", "signs", "--out", str(tmp_path)]
     plan = plan_of("full", arguments)
     assert plan.settings["full"].learning_rate == 1e-3
     assert plan.tasks == ("signs", "counts")  # in CoIN's order
-    assert plan.fingerprint() != plan_of("full", arguments[2:]).fingerprint()
+    usual = plan_of("full", arguments[2:])
+    assert plan.fingerprint(LORA) == usual.fingerprint(LORA)
+    full = LORA.model_copy(update={"method": "full"})
+    assert plan.fingerprint(full) != usual.fingerprint(full)
 
 
 def test_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
@@ -123,10 +128,10 @@ def test_cell_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_folder_of_other_settings_is_refused(tmp_path: Path) -> None:
-    Cells(tmp_path, SMALL)
+    Cells(tmp_path, SMALL).write(_cell(SMALL, LORA, 0))
     Cells(tmp_path, SMALL.model_copy(update={"seeds": (3,)}))
-    with pytest.raises(OtherPlan, match="other settings"):
-        Cells(tmp_path, Plan())
+    with pytest.raises(OtherPlan, match=r"00-signs\.json was measured with other settings"):
+        Cells(tmp_path, SMALL.model_copy(update={"budget": Budget(num_eval=4, epochs=1.0)}))
 
 
 def test_one_launch_walks_a_whole_run_on_all_ranks(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def _stage(plan: Plan, run: Run, stage: int) -> StageCell:
     seen = seen_tasks(plan, run, stage)
     ages = {task: 0 if run.method == MULTITASK else stage - at for at, task in enumerate(seen)}
     return StageCell(
-        fingerprint=plan.fingerprint(), run=run, stage=stage, task=seen[-1], steps=1, loss=0.1,
+        fingerprint=plan.fingerprint(run), run=run, stage=stage, task=seen[-1], steps=1, loss=0.1,
         penalty=None, train_seconds=1.0, eval_seconds=1.0,
         scores={task: _scores(int(36 * KEPT[run.name] ** age)) for task, age in ages.items()},
     )  # fmt: skip

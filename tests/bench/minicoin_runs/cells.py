@@ -41,25 +41,28 @@ class StageCell(BaseModel):
 
 
 class OtherPlan(SystemExit):
-    """The folder holds cells of other settings."""
+    """The folder holds a cell of other settings."""
 
 
 class Cells:
     """The folder of a table: `cells/` to keep, `work/` with deltas of unfinished runs."""
 
     def __init__(self, root: Path, plan: Plan) -> None:
-        """Open or make the folder; raises OtherPlan when its cells were made by another plan."""
+        """Open or make the folder; raises OtherPlan when cells were made by another."""
         self.root, self.plan = root, plan
         root.mkdir(parents=True, exist_ok=True)
-        known = root / PLAN_FILE
-        if known.exists():
-            earlier = Plan.model_validate_json(known.read_text(encoding="utf-8"))
-            if earlier.fingerprint() != plan.fingerprint():
-                raise OtherPlan(
-                    f"{root} holds cells of other settings (see {known}): choose another --out, "
-                    "or remove that folder."
-                )
-        write_atomically(known, plan.model_dump_json(indent=1))
+        for run in plan.runs():
+            for stage in range(len(plan.stages(run))):
+                self._check(run, stage)
+        write_atomically(root / PLAN_FILE, plan.model_dump_json(indent=1))
+
+    def _check(self, run: Run, stage: int) -> None:
+        cell = self.read(run, stage)
+        if cell is not None and cell.fingerprint != self.plan.fingerprint(run):
+            raise OtherPlan(
+                f"{self.path(run, stage)} was measured with other settings: choose another --out, "
+                f"or remove {self.path(run, stage).parent}."
+            )
 
     def path(self, run: Run, stage: int) -> Path:
         """Return a cell's file: `cells/seed-0/lora+asd/03-compose.json`."""

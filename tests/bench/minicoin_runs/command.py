@@ -81,7 +81,7 @@ def _rate(text: str) -> tuple[str, float]:
 
 def _parser(form: Form) -> argparse.ArgumentParser:
     plan = FORMS[form]
-    methods = list(plan.methods if form == "tuning" else FORMS["full"].methods)
+    methods = list(FORMS["full"].methods if form in ("full", "quick") else plan.methods)
     name = "minicoin" if form == "quick" else f"minicoin-{form}"
     parser = argparse.ArgumentParser(prog=f"make bench-{name}", description=__doc__)
     parser.add_argument("--out", type=Path, default=RESULTS / name, help="cells and table")

@@ -139,11 +139,12 @@ class Plan(_Frozen):
             config |= {"rank": rank, "alpha": 2.0 * rank}
         return config
 
-    def fingerprint(self) -> str:
-        """Return what must agree for finished cells to be taken over: all but runs and seeds, and
-        the base's weights."""
-        free = {"methods", "without_twin", "multitask", "seeds"}
-        told = self.model_dump_json(exclude=free) + sha256_of(self.weights / "model.safetensors")
+    def fingerprint(self, run: Run) -> str:
+        """Return what a run's cells depend on beside its seed: tasks, budget, its method's setting,
+        ranks and the base's weights. Cells are taken over where it agrees."""
+        shared = self.model_dump_json(include={"tasks", "budget", "ranks"})
+        weights = sha256_of(self.weights / "model.safetensors")
+        told = shared + self.settings[run.method].model_dump_json() + weights
         return hashlib.sha256(told.encode()).hexdigest()
 
 
@@ -171,8 +172,17 @@ CANDIDATES: dict[str, tuple[Setting, ...]] = {
     ),
 }
 """What was tried to settle the hyper-parameters, four per method, on a seed of its own."""
+EIGHT_TASKS_CANDIDATES = tuple(
+    Setting(
+        method="reglora",
+        learning_rate=2e-3,
+        config=_adapter(top_percent=percent, coefficient=coefficient),
+    )
+    for percent, coefficient in ((5.0, 2500.0), (10.0, 800.0), (10.0, 2500.0), (20.0, 2500.0))
+)
+"""A second round for RegLoRA alone: how much eight tasks can protect of one matrix."""
 TUNING_SEED = 100
-Form = Literal["full", "quick", "tuning"]
+Form = Literal["full", "quick", "tuning", "tuning-eight"]
 QUICK = Plan(
     tasks=("signs", "classes", "counts"),
     methods=("full", "lora", "reglora"),
@@ -191,7 +201,20 @@ TUNING = Plan(
     seeds=(TUNING_SEED,),
 )
 """All candidates over three tasks, without ASD: the highest MFN of a method is taken."""
-FORMS: dict[Form, Plan] = {"full": Plan(), "quick": QUICK, "tuning": TUNING}
+_TRIED_ON_EIGHT = {f"reglora-eight-{at}": it for at, it in enumerate(EIGHT_TASKS_CANDIDATES, 1)}
+TUNING_EIGHT = Plan(
+    settings=_TRIED_ON_EIGHT,
+    methods=tuple(_TRIED_ON_EIGHT),
+    without_twin=tuple(_TRIED_ON_EIGHT),
+    multitask=False,
+    seeds=(TUNING_SEED,),
+)
+FORMS: dict[Form, Plan] = {
+    "full": Plan(),
+    "quick": QUICK,
+    "tuning": TUNING,
+    "tuning-eight": TUNING_EIGHT,
+}
 
 STEP_SECONDS = 0.3
 """A step of 48 rows on one core, whatever the method (measured: 0.25 to 0.37)."""

@@ -95,7 +95,7 @@ class Sequence:
         started = time.monotonic()
         scores = self._ask(stage)
         return StageCell(
-            fingerprint=self._plan.fingerprint(),
+            fingerprint=self._plan.fingerprint(self._run),
             run=self._run,
             stage=stage,
             task=self._plan.stages(self._run)[stage][-1],
