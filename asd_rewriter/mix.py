@@ -15,7 +15,7 @@ from asd_rewriter.checks import check
 from asd_rewriter.facts import POSSIBLE, Fact, read_fact
 from asd_rewriter.formats import ASD_FORMATS, AnswerFormat
 from asd_rewriter.report import RewriteReport, Tally
-from asd_rewriter.rewriter import Declined, Rewriter, RewriteRequest, Rewritten
+from asd_rewriter.rewriter import Outcome, Rewriter, RewriteRequest, Rewritten
 from asd_rewriter.rules.rewriter import RuleRewriter
 from asd_rewriter.samples import Sample, Turn
 
@@ -80,9 +80,10 @@ def rewrite(
         for index, turn in enumerate(sample.turns)
     ]
     able = [place for place in turns if place.fact is not None]
-    if rewriter is None:
-        facts = [place.fact for place in able if place.fact is not None]
-        rewriter = RuleRewriter(facts, card.labels, plan.seed)
+    rewriter = rewriter or RuleRewriter(card, plan.seed)
+    for place in able:
+        assert place.fact is not None
+        rewriter.learn(place.fact)
     requested = math.floor(len(turns) * plan.x_percent / 100 + 0.5)
     tally = Tally(turns=len(turns), requested=requested)
     picks = [
@@ -194,12 +195,16 @@ class _Mixer:
         sample = self.samples[pick.place.at]
         assert pick.target is not None
         return RewriteRequest(
-            f"{sample.id}#{pick.place.index}", sample.images, pick.place.turn, pick.target
+            f"{sample.id}#{pick.place.index}",
+            sample.id,
+            sample.images,
+            pick.place.turn,
+            pick.target,
         )
 
-    def _accept(self, request: RewriteRequest, outcome: Rewritten | Declined) -> bool:
-        reason = outcome.reason if isinstance(outcome, Declined) else check(request, outcome)
-        if reason is not None or isinstance(outcome, Declined):
+    def _accept(self, request: RewriteRequest, outcome: Outcome) -> bool:
+        reason = check(request, outcome) if isinstance(outcome, Rewritten) else outcome.reason
+        if reason is not None or not isinstance(outcome, Rewritten):
             self.tally.reject(request, reason or "declined")
             return False
         self.tally.accept(request, outcome)

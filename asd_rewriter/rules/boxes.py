@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from random import Random
 
 from asd_rewriter.answers import Box, iou, parse_box
@@ -16,13 +15,20 @@ _TRIES = 16
 class BoxPool:
     """The task's boxes, as written, each once."""
 
-    def __init__(self, facts: Iterable[Fact]) -> None:
-        written = {fact.answer: fact.box for fact in facts if fact.box is not None}
-        self._boxes = sorted(written.items())
+    def __init__(self) -> None:
+        self._written: dict[str, Box] = {}
+        self._boxes: list[tuple[str, Box]] = []
+
+    def add(self, fact: Fact) -> None:
+        """Take in a fact's box, if it has one."""
+        if fact.box is not None:
+            self._written[fact.answer] = fact.box
+            self._boxes = []
 
     def wrong(self, rng: Random, fact: Fact, number: int) -> list[str]:
         """Return up to `number` boxes that overlap little with the right one and each other."""
         right = fact.box or parse_box(fact.answer)
+        self._boxes = self._boxes or sorted(self._written.items())
         if right is None or not self._boxes:
             return []
         taken: list[tuple[str, Box]] = [(fact.answer, right)]

@@ -31,6 +31,8 @@ class _Group:
 
     def draws(self, rng: Random, number: int) -> Iterable[str]:
         """Yield some names at random, frequent ones more often; of a small group, all."""
+        if not self.names:
+            self.freeze()
         for _ in range(4 * number + 4):
             yield self.names[bisect_right(self.sums, rng.random() * self.sums[-1])]
         if len(self.names) <= _SMALL:
@@ -44,20 +46,19 @@ class AnswerPool:
     the same kind, any. With `labels` (a closed set) only labels are given, and never yes or no.
     """
 
-    def __init__(self, facts: Iterable[Fact], labels: Sequence[str] | None = None) -> None:
+    def __init__(self, labels: Sequence[str] | None = None) -> None:
         self._groups: dict[Key, _Group] = {}
         self._shown: dict[str, str] = {}
-        self._closed = labels is not None
-        allowed = None if labels is None else {normalise(label) for label in labels}
-        for fact in facts:
-            named = allowed is None or normalise(fact.answer) in allowed
-            if fact.native is AnswerFormat.SHORT_ANSWER and named:
-                self._add(fact.answer, _keys(fact.question, fact.answer))
+        self._allowed = None if labels is None else {normalise(label) for label in labels}
         for label in labels or ():
             if not is_yes_no(label):
                 self._add(label, _keys("", label)[1:])
-        for group in self._groups.values():
-            group.freeze()
+
+    def add(self, fact: Fact) -> None:
+        """Take in a fact's answer, if it is a short one and among the labels."""
+        named = self._allowed is None or normalise(fact.answer) in self._allowed
+        if fact.native is AnswerFormat.SHORT_ANSWER and named:
+            self._add(fact.answer, _keys(fact.question, fact.answer))
 
     def __len__(self) -> int:
         """Number of distinct answers."""
@@ -80,10 +81,12 @@ class AnswerPool:
         name = normalise(answer)
         self._shown.setdefault(name, answer)
         for key in keys:
-            self._groups.setdefault(key, _Group()).counts[name] += 1
+            group = self._groups.setdefault(key, _Group())
+            group.counts[name] += 1
+            group.names = []
 
     def _differs(self, name: str, others: Iterable[str]) -> bool:
-        if self._closed:
+        if self._allowed is not None:
             return name not in others
         return not any(too_close(name, other) for other in others)
 

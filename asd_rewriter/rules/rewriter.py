@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from random import Random
 
 from asd_rewriter.answers import normalise
+from asd_rewriter.cards import TaskCard
 from asd_rewriter.facts import Fact, read_fact
 from asd_rewriter.formats import AnswerFormat
-from asd_rewriter.rewriter import Declined, RewriteRequest, Rewritten
+from asd_rewriter.rewriter import Declined, Outcome, RewriteRequest, Rewritten
 from asd_rewriter.rules.boxes import BoxPool
 from asd_rewriter.rules.explanations import to_brief_explanation, to_detailed_explanation
 from asd_rewriter.rules.multiple_choice import NUM_OPTIONS, to_multiple_choice
@@ -27,14 +28,22 @@ class RuleRewriter:
     each comes up equally often.
     """
 
-    def __init__(self, facts: Sequence[Fact], labels: Sequence[str] | None, seed: int) -> None:
-        self._answers = AnswerPool(facts, labels)
-        self._boxes = BoxPool(facts)
+    def __init__(self, card: TaskCard, seed: int) -> None:
+        self._answers = AnswerPool(card.labels)
+        self._boxes = BoxPool()
         self._seed = seed
         self._deal = Random(f"{seed}:decks")
         self._decks: dict[int, list[int]] = {}
 
-    def rewrite(self, requests: Sequence[RewriteRequest]) -> list[Rewritten | Declined]:
+    def learn(self, fact: Fact) -> None:
+        """Add the fact's answer to those that are wrong for other questions."""
+        self._answers.add(fact)
+        self._boxes.add(fact)
+
+    def prepare(self, requests: Iterable[RewriteRequest]) -> None:
+        """Do nothing: rules need no time."""
+
+    def rewrite(self, requests: Sequence[RewriteRequest]) -> list[Outcome]:
         """Return one outcome per request, in order."""
         return [self._rewrite(request) for request in requests]
 

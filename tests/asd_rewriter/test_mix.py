@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from asd_rewriter.checks import check
+from asd_rewriter.facts import Fact
 from asd_rewriter.formats import ASD_FORMATS, OPTION_LETTERS, AnswerFormat, options_block
 from asd_rewriter.mix import RewritePlan, rewrite
-from asd_rewriter.rewriter import Declined, RewriteRequest, Rewritten
+from asd_rewriter.rewriter import Declined, Outcome, RewriteRequest, Rewritten
 from asd_rewriter.samples import Sample, Turn
 from tests.asd_rewriter.conftest import card
 
@@ -96,7 +97,11 @@ def test_captions_stay() -> None:
 class Careless:
     """A rewriter that loses the answer of every yes/no question and declines explanations."""
 
-    def rewrite(self, requests: Sequence[RewriteRequest]) -> list[Rewritten | Declined]:
+    def learn(self, fact: Fact) -> None: ...
+
+    def prepare(self, requests: Iterable[RewriteRequest]) -> None: ...
+
+    def rewrite(self, requests: Sequence[RewriteRequest]) -> list[Outcome]:
         lost = Rewritten(Turn(question="Is it?", answer="yes", format=YES_NO), "it")
         return [lost if it.target is YES_NO else Declined("tired") for it in requests]
 
@@ -182,7 +187,7 @@ def test_rewriting_keeps_size_order_answers_and_counts(
     for before, after in pairs:
         assert after.format is not before.format
         assert plan.formats[after.format] > 0
-        request = RewriteRequest("k", (), before, after.format)
+        request = RewriteRequest("k", "g", (), before, after.format)
         if after.format is not YES_NO:
             assert check(request, Rewritten(after)) is None
     assert rewrite(samples, card(), plan) == result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
 
 import pytest
@@ -19,6 +20,7 @@ from asd_rewriter.rules.rewriter import RuleRewriter
 from asd_rewriter.rules.short_answer import to_short_answer
 from asd_rewriter.rules.yes_no import natural_question, to_yes_no
 from asd_rewriter.samples import Turn
+from tests.asd_rewriter.conftest import card
 
 SHORT, YES_NO, CHOICE, BRIEF, DETAILED, BOX, CAPTION = AnswerFormat
 
@@ -105,11 +107,25 @@ def test_natural_questions_only_where_certain(question: str, claim: str, asked: 
     assert natural_question(question, claim) == asked
 
 
+def answer_pool(facts: Sequence[Fact], labels: Sequence[str] | None = None) -> AnswerPool:
+    pool = AnswerPool(labels)
+    for it in facts:
+        pool.add(it)
+    return pool
+
+
+def box_pool(facts: Sequence[Fact]) -> BoxPool:
+    pool = BoxPool()
+    for it in facts:
+        pool.add(it)
+    return pool
+
+
 def test_wrong_answers_come_from_the_same_kind_of_question() -> None:
     facts = [fact("What colour is the bus?", it) for it in ("red", "Blue", "green", "pink")]
     facts += [fact("Who made it?", it) for it in ("Volvo", "Saab", "the Volvo")]
     facts += [fact("How many wheels?", str(it)) for it in range(9)]
-    pool = AnswerPool(facts)
+    pool = answer_pool(facts)
     for seed in range(30):
         assert set(pool.wrong(Random(seed), facts[0], 3)) == {"Blue", "green", "pink"}
         numbers = pool.wrong(Random(seed), facts[-1], 3)
@@ -122,18 +138,18 @@ def test_wrong_answers_come_from_the_same_kind_of_question() -> None:
 def test_accepted_answers_are_never_wrong() -> None:
     facts = [fact("Which?", it) for it in ("red", "crimson", "blue")]
     asked = fact("Which?", "red", SHORT, "Crimson", "red")
-    assert AnswerPool(facts).wrong(Random(0), asked, 3) == ["blue"]
+    assert answer_pool(facts).wrong(Random(0), asked, 3) == ["blue"]
 
 
 def test_labels_close_the_pool() -> None:
-    pool = AnswerPool([], ("cat", "cats", "dog"))
+    pool = answer_pool([], ("cat", "cats", "dog"))
     assert set(pool.wrong(Random(0), fact("What is it?", "cat"), 5)) == {"cats", "dog"}
 
 
 def test_labels_of_the_right_kind_come_first() -> None:
     labels = ("yes", "no", "red", "0", "1", "2", "3")
     facts = [fact("How many?", "2"), fact("Which colour?", "red"), fact("What?", "stray")]
-    pool = AnswerPool(facts, labels)
+    pool = answer_pool(facts, labels)
     for seed in range(20):
         assert set(pool.wrong(Random(seed), facts[0], 3)) == {"0", "1", "3"}
     assert set(pool.wrong(Random(0), facts[0], 9)) == {"0", "1", "3", "red"}
@@ -149,7 +165,7 @@ def test_wrong_boxes_lie_elsewhere() -> None:
     texts = [f"[{x / 10:.2f}, {y / 10:.2f}, {x / 10 + 0.2:.2f}, {y / 10 + 0.2:.2f}]"
              for x in range(8) for y in range(8)]  # fmt: skip
     facts = [fact("Where?", text, BOX) for text in texts]
-    wrong = BoxPool(facts).wrong(Random(3), facts[0], 3)
+    wrong = box_pool(facts).wrong(Random(3), facts[0], 3)
     boxes = [parse_box(text) for text in (texts[0], *wrong)]
     assert len(boxes) == 4
     for index, one in enumerate(boxes):
@@ -160,14 +176,14 @@ def test_wrong_boxes_lie_elsewhere() -> None:
 
 
 def test_native_yes_no_and_unknown_formats() -> None:
-    rewriter: Rewriter = RuleRewriter([], None, 0)
+    rewriter: Rewriter = RuleRewriter(card(), 0)
     asked = turn("Is it?", "Yes", YES_NO)
-    (choice,) = rewriter.rewrite([RewriteRequest("k", (), asked, CHOICE)])
+    (choice,) = rewriter.rewrite([RewriteRequest("k", "g", (), asked, CHOICE)])
     assert set(parse_options(made(choice).question).options) == {"Yes", "No"}  # type: ignore[union-attr]
-    (short,) = rewriter.rewrite([RewriteRequest("k", (), asked, SHORT)])
+    (short,) = rewriter.rewrite([RewriteRequest("k", "g", (), asked, SHORT)])
     assert made(short) == turn("Is it?", "Yes", SHORT)
     caption = turn("What?", "A bus.", CAPTION)
-    assert rewriter.rewrite([RewriteRequest("k", (), caption, BRIEF)]) == [
+    assert rewriter.rewrite([RewriteRequest("k", "g", (), caption, BRIEF)]) == [
         Declined("not_rewritable")
     ]
 
@@ -199,7 +215,7 @@ BROKEN = [
 def test_checks_name_what_is_broken(
     reason: str, target: AnswerFormat, after: Turn, claim: str | None
 ) -> None:
-    request = RewriteRequest("k", (), turn("Q?", "red", SHORT, "scarlet"), target)
+    request = RewriteRequest("k", "g", (), turn("Q?", "red", SHORT, "scarlet"), target)
     assert check(request, Rewritten(after, claim)) == reason
 
 
