@@ -20,8 +20,9 @@ from pydantic import ValidationError
 from asd_rewriter.archive import check_card_splits, open_archive
 from asd_rewriter.cards import TaskCard
 from asd_rewriter.errors import AsdError, InvalidRows
-from asd_rewriter.mix import RewritePlan, rewrite
-from asd_rewriter.samples import read_samples, write_samples
+from asd_rewriter.mix import RewriteStream
+from asd_rewriter.plan import RewritePlan
+from asd_rewriter.samples import SampleFile, write_samples
 from asd_rewriter.validation import validate_task
 
 
@@ -58,9 +59,9 @@ def _validate(options: argparse.Namespace, card: TaskCard) -> dict[str, Any]:
 
 def _rewrite(options: argparse.Namespace, card: TaskCard) -> dict[str, Any]:
     plan = RewritePlan(x_percent=options.x, seed=options.seed)
-    result = rewrite(read_samples(options.source), card, plan)
-    write_samples(options.out, result.samples)
-    return result.report.model_dump(mode="json")
+    stream = RewriteStream(SampleFile(options.source), card, plan)
+    write_samples(options.out, (it.sample for it in stream))
+    return stream.report.model_dump(mode="json")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ConfigDict
 
 from asd_rewriter.formats import AnswerFormat
-from asd_rewriter.rewriter import FALLBACK_WORDING, FEWER_OPTIONS, RewriteRequest, Rewritten
+from asd_rewriter.rewriter import (
+    DISTRACTORS,
+    FALLBACK_WORDING,
+    FEWER_OPTIONS,
+    TEMPLATE_EXPLANATION,
+    RewriteRequest,
+    Rewritten,
+)
 from asd_rewriter.samples import Sample, Turn
 
-MAX_EXAMPLES = 3
+MAX_EXAMPLES = 5
 
 
 class Example(BaseModel):
@@ -29,12 +35,13 @@ class RewriteReport(BaseModel):
     """Counts of turns. `requested` = X % of `turns`; `converted` of these were rewritten.
 
     `counts`: formats of the finished set; `converted_by_format`: of the rewritten turns.
-    `impossible`: rewritten turns whose native format rules a planned format out, whose share went
-    to the others. `rejects`: failed attempts as `format:reason` (the turn then got another format
+    `impossible`: chosen turns whose native format rules a planned format out, whose share went to
+    the others. `rejects`: failed attempts as `format:reason` (the turn then got another format
     or stayed native). `fallback_wordings`: yes/no questions that read `Is the answer "..."?`.
-    `fewer_options`: multiple choice with fewer than four. `yes_no`, `letters`: how often each
-    answer occurs among the rewritten turns. `examples`: at most three per format, of different
-    native answers.
+    `template_explanations`: explanations by rules, which have not seen the image.
+    `fewer_options`: multiple choice with fewer than four. `distractors`: where wrong answers came
+    from. `yes_no`, `letters`: how often each answer occurs among the rewritten turns. `examples`:
+    at most five per format, of different native answers.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,7 +54,9 @@ class RewriteReport(BaseModel):
     impossible: dict[AnswerFormat, int]
     rejects: dict[str, int]
     fallback_wordings: int
+    template_explanations: int
     fewer_options: int
+    distractors: dict[str, int]
     yes_no: dict[str, int]
     letters: dict[str, int]
     examples: dict[AnswerFormat, list[Example]]
@@ -60,6 +69,7 @@ class Tally:
     turns: int
     requested: int
     impossible: Counter[AnswerFormat] = field(default_factory=Counter)
+    _counts: Counter[AnswerFormat] = field(default_factory=Counter)
     _converted: Counter[AnswerFormat] = field(default_factory=Counter)
     _rejects: Counter[str] = field(default_factory=Counter)
     _notes: Counter[str] = field(default_factory=Counter)
@@ -74,27 +84,38 @@ class Tally:
         if it in (AnswerFormat.YES_NO, AnswerFormat.MULTIPLE_CHOICE):
             self._answers[it, turn.answer] += 1
         shown = self._examples.setdefault(it, [])
-        seen = {example.before.answer for example in shown}
-        if len(shown) < MAX_EXAMPLES and request.turn.answer not in seen:
-            shown.append(Example(key=request.key, before=request.turn, after=turn))
+        if len(shown) < MAX_EXAMPLES:
+            seen = {example.before.answer for example in shown}
+            if request.turn.answer not in seen:
+                shown.append(Example(key=request.key, before=request.turn, after=turn))
 
     def reject(self, request: RewriteRequest, reason: str) -> None:
         """Count a failed attempt."""
         self._rejects[f"{request.target.value}:{reason}"] += 1
 
-    def report(self, samples: Iterable[Sample]) -> RewriteReport:
-        """Return the report on the finished set."""
-        counts = Counter(turn.format for sample in samples for turn in sample.turns)
+    def finish(self, sample: Sample) -> None:
+        """Count a finished sample's formats."""
+        self._counts.update([turn.format for turn in sample.turns])
+
+    def report(self) -> RewriteReport:
+        """Return the report on what was counted."""
+        sources = {
+            name.removeprefix(DISTRACTORS): number
+            for name, number in sorted(self._notes.items())
+            if name.startswith(DISTRACTORS)
+        }
         return RewriteReport(
             turns=self.turns,
             requested=self.requested,
             converted=self._converted.total(),
-            counts=_sorted(counts),
+            counts=_sorted(self._counts),
             converted_by_format=_sorted(self._converted),
             impossible=_sorted(self.impossible),
             rejects=dict(sorted(self._rejects.items())),
             fallback_wordings=self._notes[FALLBACK_WORDING],
+            template_explanations=self._notes[TEMPLATE_EXPLANATION],
             fewer_options=self._notes[FEWER_OPTIONS],
+            distractors=sources,
             yes_no=self._split(AnswerFormat.YES_NO),
             letters=self._split(AnswerFormat.MULTIPLE_CHOICE),
             examples=self._examples,

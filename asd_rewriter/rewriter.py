@@ -17,6 +17,8 @@ from asd_rewriter.samples import Turn
 
 FALLBACK_WORDING = "fallback_wording"
 FEWER_OPTIONS = "fewer_options"
+TEMPLATE_EXPLANATION = "template_explanation"
+DISTRACTORS = "distractors:"
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,8 @@ class RewriteRequest:
 class Rewritten:
     """A turn in its new format. `claim` is the candidate that a yes/no question asks about.
 
-    `notes` are words to count: `fallback_wording`, `fewer_options`, and where wrong answers came
-    from (`distractors:pool`, `distractors:labels`, ...).
+    `notes` are words to count: `fallback_wording`, `fewer_options`, `template_explanation`, and
+    where wrong answers came from (`distractors:pool`, `distractors:labels`, ...).
     """
 
     turn: Turn

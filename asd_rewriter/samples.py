@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -45,8 +46,19 @@ def write_samples(path: Path, samples: Iterable[Sample]) -> int:
     return count
 
 
+@dataclass(frozen=True)
+class SampleFile:
+    """A JSON-lines file written by `write_samples`; its samples, in order, as often as wanted."""
+
+    path: Path
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Yield the samples."""
+        with self.path.open(encoding="utf-8") as file:
+            for line in file:
+                yield Sample.model_validate_json(line)
+
+
 def read_samples(path: Path) -> Iterator[Sample]:
     """Yield the samples of a JSON-lines file written by `write_samples`, in order."""
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            yield Sample.model_validate_json(line)
+    return iter(SampleFile(path))

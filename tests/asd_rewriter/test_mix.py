@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,9 +15,12 @@ from pydantic import ValidationError
 from asd_rewriter.checks import check
 from asd_rewriter.facts import Fact
 from asd_rewriter.formats import ASD_FORMATS, OPTION_LETTERS, AnswerFormat, options_block
-from asd_rewriter.mix import RewritePlan, rewrite
-from asd_rewriter.rewriter import Declined, Outcome, RewriteRequest, Rewritten
-from asd_rewriter.samples import Sample, Turn
+from asd_rewriter.mix import RewriteStream, rewrite
+from asd_rewriter.plan import RewritePlan
+from asd_rewriter.report import MAX_EXAMPLES
+from asd_rewriter.rewriter import Declined, Failed, Outcome, RewriteRequest, Rewritten
+from asd_rewriter.rules.rewriter import RuleRewriter
+from asd_rewriter.samples import Sample, SampleFile, Turn, write_samples
 from tests.asd_rewriter.conftest import card
 
 SHORT, YES_NO, CHOICE, BRIEF, DETAILED, BOX, CAPTION = AnswerFormat
@@ -50,7 +54,7 @@ def test_twenty_percent_in_equal_shares() -> None:
     assert (report.rejects, report.fewer_options, report.fallback_wordings) == ({}, 0, 50)
     answers = Counter(before.answer for before, _ in changed(samples, result.samples))
     assert set(answers.values()) == {40}
-    assert all(1 <= len(shown) <= 3 for shown in report.examples.values())
+    assert all(1 <= len(shown) <= MAX_EXAMPLES for shown in report.examples.values())
     assert type(report).model_validate_json(report.model_dump_json()) == report
 
 
@@ -111,10 +115,64 @@ def test_rewrites_that_fail_stay_native_and_are_counted() -> None:
     result = rewrite(samples, card(), RewritePlan(x_percent=40), Careless())
     assert result.samples == samples
     assert result.report.converted == 0
-    assert result.report.rejects == {
-        "yes_no:wrong_truth": 20, "multiple_choice:tired": 20, "brief_explanation:tired": 20,
-        "detailed_explanation:tired": 20,
+    rejects = result.report.rejects
+    assert rejects["yes_no:wrong_truth"] == 20  # what fails a check is not tried any further
+    assert rejects.keys() - {"yes_no:wrong_truth"} == {
+        "multiple_choice:tired", "brief_explanation:tired", "detailed_explanation:tired"
     }  # fmt: skip
+
+
+class Hopeless(Careless):
+    def rewrite(self, requests: Sequence[RewriteRequest]) -> list[Outcome]:
+        return [Failed("gave_up") for _ in requests]
+
+
+def test_what_failed_for_good_is_not_tried_in_another_format() -> None:
+    report = rewrite(colours(50), card(), RewritePlan(x_percent=40), Hopeless()).report
+    assert (report.converted, sum(report.rejects.values())) == (0, 20)
+
+
+def test_whole_samples_get_one_format_each() -> None:
+    samples = [one(n, *(it.turns[0] for it in colours(3))) for n in range(50)]
+    result = rewrite(samples, card(), RewritePlan(unit="sample"))
+    touched = [two for one, two in zip(samples, result.samples, strict=True) if one != two]
+    assert len(touched) == 10
+    assert all(len({turn.format for turn in it.turns}) == 1 for it in touched)
+    assert result.report.converted == 30
+
+
+def test_the_same_requests_are_prepared_and_asked() -> None:
+    class Ready(RuleRewriter):
+        def prepare(self, requests: Iterable[RewriteRequest]) -> None:
+            self.told = list(requests)
+            self.asked: list[RewriteRequest] = []
+
+        def rewrite(self, requests: Sequence[RewriteRequest]) -> list[Outcome]:
+            self.asked += requests
+            return super().rewrite(requests)
+
+    rewriter = Ready(card(), 0)
+    rewrite(colours(1200), card(), RewritePlan(), rewriter)
+    assert rewriter.told == rewriter.asked
+    assert len(rewriter.told) == 240
+
+
+def test_samples_flow_through_and_progress_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "train.jsonl"
+    told: list[tuple[str, int, int | None]] = []
+    write_samples(path, colours(1100))
+    stream = RewriteStream(
+        SampleFile(path), card(), RewritePlan(), tell=lambda *it: told.append(it)
+    )
+    flow = iter(stream)
+    assert next(flow).before.id == "s0"
+    assert sum(stream.report.counts.values()) == 1
+    assert told == [("read", 512, None), ("read", 1024, None), ("read", 1100, None)]
+    assert [it.before for it in flow] == colours(1100)[1:]
+    assert told[-1] == ("write", 1100, 1100)
+    assert stream.report == rewrite(colours(1100), card(), RewritePlan()).report
+    with pytest.raises(RuntimeError, match="runs once"):
+        next(iter(stream))
 
 
 @pytest.mark.parametrize(

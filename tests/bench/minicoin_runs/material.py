@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from asd_rewriter.cards import TaskCard
-from asd_rewriter.mix import RewritePlan, rewrite
+from asd_rewriter.mix import rewrite
+from asd_rewriter.plan import RewritePlan
 from asd_rewriter.samples import Sample, Turn, write_samples
 from eval.items import EvalItem, items_from_samples
 from eval.minicoin.tasks import TASKS, Item
