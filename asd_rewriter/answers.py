@@ -19,7 +19,9 @@ _LETTER = re.compile(r"\s*\(?([A-Ha-h])[.)]?\s*")
 _ARTICLE = re.compile(r"\A(?:an?|the)\s+")
 _EDGES = " \t\r\n.,;:!?\"'`()[]{}"
 _NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve"
-_NUMBER_WORDS = {word: str(number) for number, word in enumerate(_NUMBERS.split(" "))}
+_DIGITS = {word: str(number) for number, word in enumerate(_NUMBERS.split(" "))}
+NUMBER_WORDS = {digits: word for word, digits in _DIGITS.items()}
+"""The words for "0" to "12"."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def normalise(answer: str) -> str:
     """
     plain = " ".join(answer.casefold().split())
     bare = _ARTICLE.sub("", plain.strip(_EDGES)).strip(_EDGES) or plain
-    return _NUMBER_WORDS.get(bare, bare)
+    return _DIGITS.get(bare, bare)
 
 
 def _area(box: Box) -> float:
