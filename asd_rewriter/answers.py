@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from asd_rewriter.formats import OPTION_LETTERS
 
@@ -90,6 +91,7 @@ def is_yes_no(answer: str) -> bool:
     return answer.strip(_EDGES).casefold() in ("yes", "no")
 
 
+@lru_cache(maxsize=2**16)
 def normalise(answer: str) -> str:
     """Return what two answers are compared by.
 

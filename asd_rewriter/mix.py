@@ -64,10 +64,9 @@ class RewriteStream:
         if self._tally is not None:
             raise RuntimeError("a RewriteStream runs once; make another one")
         census = self._read()
-        selection = census.selection()
         self._tally = tally = Tally(census.turns, share_of(census.turns, self._plan.x_percent))
-        self._rewriter.prepare(self._requests(Planner(self._plan, selection)))
-        planner, done = Planner(self._plan, selection), 0
+        self._rewriter.prepare(self._requests(Planner(census)))
+        planner, done = Planner(census), 0
         for window in _windows(self._samples):
             turns = self._rewrite(window, [planner.picks(sample) for sample in window])
             for at, sample in enumerate(window):
@@ -110,7 +109,7 @@ class RewriteStream:
             again = []
             for (at, pick), request, outcome in zip(pending, requests, outcomes, strict=True):
                 if turn := self._accepted(request, outcome):
-                    done.setdefault(at, {})[pick.able.index] = turn
+                    done.setdefault(at, {})[pick.index] = turn
                 elif isinstance(outcome, Declined) and (other := pick.other(self._others)):
                     again.append((at, other))
             pending = again
@@ -127,9 +126,9 @@ class RewriteStream:
 
     def _count_impossible(self, pick: Pick) -> None:
         assert self._tally is not None
-        native = pick.able.turn.format
+        native = pick.turn.format
         wanted = (it for it, share in self._plan.formats.items() if share > 0 and it is not native)
-        self._tally.impossible.update(it for it in wanted if it not in pick.able.formats)
+        self._tally.impossible.update(it for it in wanted if it not in pick.possible)
 
 
 @dataclass(frozen=True)
@@ -158,9 +157,8 @@ def _windows(samples: Iterable[Sample]) -> Iterator[list[Sample]]:
 
 
 def _request(sample: Sample, pick: Pick) -> RewriteRequest:
-    able = pick.able
-    key = f"{sample.id}#{able.index}"
-    return RewriteRequest(key, sample.id, sample.images, able.turn, pick.target)
+    key = f"{sample.id}#{pick.index}"
+    return RewriteRequest(key, sample.id, sample.images, pick.turn, pick.target)
 
 
 def _with_turns(sample: Sample, turns: dict[int, Turn]) -> Sample:

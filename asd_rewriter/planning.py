@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from array import array
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 from asd_rewriter.facts import POSSIBLE, Fact, read_fact
 from asd_rewriter.formats import AnswerFormat
 from asd_rewriter.plan import RewritePlan
 from asd_rewriter.samples import Sample, Turn
-from asd_rewriter.selection import Selection, Strata, share_of, stratum_of
+from asd_rewriter.selection import NUM_STRATA, Selection, Strata, share_of, stratum_of
+
+NOT_DRAWN = NUM_STRATA
+"""Stands for a turn that is not drawn: nothing can be made of it, or its sample is drawn whole."""
 
 
 class Dealer:
@@ -30,94 +34,99 @@ class Dealer:
 
 
 @dataclass(frozen=True)
-class Able:
-    """A turn that could be rewritten: its place in its sample, and the formats it could have."""
+class Pick:
+    """A turn to rewrite: its place in its sample, the format to try first, and the others."""
 
     index: int
     turn: Turn
-    fact: Fact
-    formats: tuple[AnswerFormat, ...]
-
-
-@dataclass(frozen=True)
-class Pick:
-    """A turn to rewrite: the format to try first, and those that are left."""
-
-    able: Able
+    possible: tuple[AnswerFormat, ...]
     target: AnswerFormat
     left: tuple[AnswerFormat, ...]
 
     def other(self, dealer: Dealer) -> Pick | None:
         """Return the pick with another format, None when all were tried."""
-        return pick_of(self.able, self.left, dealer.deal(self.left)) if self.left else None
+        if not self.left:
+            return None
+        target = dealer.deal(self.left)
+        left = tuple(it for it in self.left if it is not target)
+        return Pick(self.index, self.turn, self.possible, target, left)
 
 
-def pick_of(able: Able, formats: tuple[AnswerFormat, ...], target: AnswerFormat) -> Pick:
-    """Return a pick that tries `target` first."""
-    return Pick(able, target, tuple(it for it in formats if it is not target))
-
-
-@dataclass
 class Census:
-    """What the first reading tells: how many samples, turns and units there are of each answer."""
+    """What the first reading tells: how many samples and turns, and each turn's stratum.
 
-    plan: RewritePlan
-    samples: int = 0
-    turns: int = 0
-    strata: Strata = field(default_factory=Strata)
+    It takes four bytes per turn.
+    """
+
+    def __init__(self, plan: RewritePlan) -> None:
+        self.plan = plan
+        self.samples = 0
+        self.strata = array("I")
+        self.formats = _possible(plan)
+        self._counts = Strata()
+
+    @property
+    def turns(self) -> int:
+        """The number of turns counted."""
+        return len(self.strata)
 
     def add(self, sample: Sample) -> list[Fact]:
         """Count a sample; return the facts of its turns."""
-        facts = [read_fact(turn) for turn in sample.turns]
         self.samples += 1
-        self.turns += len(facts)
-        found = list(able_turns(self.plan, sample.turns, facts))
-        for unit in _units(self.plan, found):
-            self.strata.add(stratum_of(unit.turn, unit.fact))
-        return [fact for fact in facts if fact is not None]
+        facts, drawn = [], False
+        for turn in sample.turns:
+            stratum = NOT_DRAWN
+            if (fact := read_fact(turn)) is not None:
+                facts.append(fact)
+                if self.formats[turn.format] and not (drawn and self.plan.unit == "sample"):
+                    stratum, drawn = stratum_of(turn, fact), True
+                    self._counts.add(stratum)
+            self.strata.append(stratum)
+        return facts
 
     def selection(self) -> Selection:
-        """Return the choice of X % of the units."""
+        """Return the choice of X % of the turns, or of the samples where these are drawn."""
         units = self.samples if self.plan.unit == "sample" else self.turns
-        return self.strata.selection(share_of(units, self.plan.x_percent), self.plan.seed)
+        return self._counts.selection(share_of(units, self.plan.x_percent), self.plan.seed)
 
 
 class Planner:
-    """Goes through the samples once more and tells which turns to rewrite."""
+    """Goes through the counted samples once more and tells which turns to rewrite."""
 
-    def __init__(self, plan: RewritePlan, selection: Selection) -> None:
-        self._plan, self._selection = plan, selection.again()
-        self._dealer = Dealer(plan.formats)
+    def __init__(self, census: Census) -> None:
+        self._census, self._selection = census, census.selection()
+        self._dealer = Dealer(census.plan.formats)
+        self._at = 0
 
     def picks(self, sample: Sample) -> list[Pick]:
         """Return the sample's turns to rewrite; a whole sample gets one format where it can."""
-        facts = (read_fact(turn) for turn in sample.turns)
-        found = list(able_turns(self._plan, sample.turns, facts))
-        picked = [
-            it for it in _units(self._plan, found)
-            if self._selection.pick(stratum_of(it.turn, it.fact))
+        strata, at = self._census.strata, self._at
+        self._at += len(sample.turns)
+        drawn = [
+            index for index in range(len(sample.turns))
+            if strata[at + index] != NOT_DRAWN and self._selection.pick(strata[at + index])
         ]  # fmt: skip
-        whole = self._plan.unit == "sample"
+        if drawn and self._census.plan.unit == "sample":
+            return self._whole(sample)
+        return [self._pick(index, sample.turns[index]) for index in drawn]
+
+    def _whole(self, sample: Sample) -> list[Pick]:
         picks: list[Pick] = []
-        for able in found if whole and picked else picked:
-            shared = picks[0].target if whole and picks else None
-            target = shared if shared in able.formats else self._dealer.deal(able.formats)
-            picks.append(pick_of(able, able.formats, target))
+        for index, turn in enumerate(sample.turns):
+            if self._census.formats[turn.format] and read_fact(turn) is not None:
+                picks.append(self._pick(index, turn, picks[0].target if picks else None))
         return picks
 
-
-def able_turns(
-    plan: RewritePlan, turns: Iterable[Turn], facts: Iterable[Fact | None]
-) -> Iterable[Able]:
-    """Yield the turns that can have a format of the plan."""
-    for index, (turn, fact) in enumerate(zip(turns, facts, strict=True)):
-        if fact is None:
-            continue
-        formats = tuple(it for it in POSSIBLE[turn.format] if plan.formats.get(it, 0) > 0)
-        if formats:
-            yield Able(index, turn, fact, formats)
+    def _pick(self, index: int, turn: Turn, wish: AnswerFormat | None = None) -> Pick:
+        possible = self._census.formats[turn.format]
+        target = wish if wish in possible else self._dealer.deal(possible)
+        left = tuple(it for it in possible if it is not target)
+        return Pick(index, turn, possible, target, left)
 
 
-def _units(plan: RewritePlan, found: list[Able]) -> list[Able]:
-    """Return what is drawn: each turn, or the first one in the sample's stead."""
-    return found[:1] if plan.unit == "sample" else found
+def _possible(plan: RewritePlan) -> dict[AnswerFormat, tuple[AnswerFormat, ...]]:
+    """Return the planned formats that turns of each native format can have."""
+    return {
+        native: tuple(it for it in POSSIBLE.get(native, ()) if plan.formats.get(it, 0) > 0)
+        for native in AnswerFormat
+    }

@@ -8,6 +8,7 @@ of Computer Programming 2, 3.4.2, algorithm S) picks exactly the quota of each s
 from __future__ import annotations
 
 import math
+from array import array
 from random import Random
 from zlib import crc32
 
@@ -31,7 +32,7 @@ class Strata:
     """How many units each stratum has."""
 
     def __init__(self) -> None:
-        self._counts = np.zeros(NUM_STRATA, dtype=np.int32)
+        self._counts = array("i", bytes(4 * NUM_STRATA))
         self.total = 0
 
     def add(self, stratum: int) -> None:
@@ -42,34 +43,26 @@ class Strata:
     def selection(self, number: int, seed: int) -> Selection:
         """Return a choice of `number` units, or of all where there are fewer."""
         number = min(number, self.total)
-        ends = np.cumsum(self._counts, dtype=np.int64)
+        ends = np.cumsum(np.frombuffer(self._counts, dtype=np.int32), dtype=np.int64)
         step = self.total / max(number, 1)
         start = Random(f"{seed}:strata").random() * step
         places = np.minimum((start + step * np.arange(number)).astype(np.int64), self.total - 1)
         quotas = np.bincount(np.searchsorted(ends, places, side="right"), minlength=NUM_STRATA)
-        return Selection(self._counts, quotas.astype(np.int32), seed)
+        return Selection(self._counts[:], array("i", quotas.astype(np.int32).tobytes()), seed)
 
 
 class Selection:
-    """Picks units one after another; `again()` picks the same ones once more."""
+    """Picks units one after another, each stratum's quota of them."""
 
-    def __init__(
-        self, counts: np.ndarray[tuple[int], np.dtype[np.int32]],
-        quotas: np.ndarray[tuple[int], np.dtype[np.int32]], seed: int,
-    ) -> None:  # fmt: skip
-        self._counts, self._quotas, self._seed = counts, quotas, seed
-        self._left, self._wanted = counts.copy(), quotas.copy()
-        self._rng = Random(f"{seed}:picks")
-
-    def again(self) -> Selection:
-        """Return the choice from its start."""
-        return Selection(self._counts, self._quotas, self._seed)
+    def __init__(self, counts: array[int], quotas: array[int], seed: int) -> None:
+        self._left, self._wanted = counts, quotas
+        self._random = Random(f"{seed}:picks").random
 
     def pick(self, stratum: int) -> bool:
         """Tell whether the next unit of a stratum is chosen."""
-        left, wanted = int(self._left[stratum]), int(self._wanted[stratum])
+        left, wanted = self._left[stratum], self._wanted[stratum]
         self._left[stratum] = left - 1
-        if not wanted or self._rng.random() * left >= wanted:
+        if not wanted or self._random() * left >= wanted:
             return False
         self._wanted[stratum] = wanted - 1
         return True
