@@ -13,10 +13,12 @@ from tests.bench.minicoin_runs.driving import command_of, last_step
 from tests.bench.minicoin_runs.material import Material
 from tests.bench.minicoin_runs.plan import (
     CANDIDATES,
+    EXTRA,
     FORMS,
     MULTITASK,
     QUICK,
     SETTINGS,
+    TABLE,
     Budget,
     Plan,
     Run,
@@ -54,7 +56,7 @@ def test_full_plan_has_every_method_with_and_without_asd() -> None:
 
 
 def test_settings_fit_the_catalog() -> None:
-    for name in Plan().methods:
+    for name in (*TABLE, *EXTRA):
         METHODS[SETTINGS[name].method].config.model_validate(SETTINGS[name].config)
 
 

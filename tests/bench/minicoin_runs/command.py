@@ -17,7 +17,15 @@ from eval.minicoin.tasks import TASKS
 from tests.bench.minicoin_runs.cells import Cells
 from tests.bench.minicoin_runs.driving import drive
 from tests.bench.minicoin_runs.pages import markdown, plot
-from tests.bench.minicoin_runs.plan import FORMS, SETTINGS, Form, Plan, estimated_seconds
+from tests.bench.minicoin_runs.plan import (
+    EXTRA,
+    FORMS,
+    SETTINGS,
+    TABLE,
+    Form,
+    Plan,
+    estimated_seconds,
+)
 from tests.bench.minicoin_runs.table import make_table
 
 RESULTS = Path(".bench")
@@ -81,7 +89,7 @@ def _rate(text: str) -> tuple[str, float]:
 
 def _parser(form: Form) -> argparse.ArgumentParser:
     plan = FORMS[form]
-    methods = list(FORMS["full"].methods if form in ("full", "quick") else plan.methods)
+    methods = list(plan.methods) if form == "tuning" else [*TABLE, *EXTRA]
     name = "minicoin" if form == "quick" else f"minicoin-{form}"
     parser = argparse.ArgumentParser(prog=f"make bench-{name}", description=__doc__)
     parser.add_argument("--out", type=Path, default=RESULTS / name, help="cells and table")

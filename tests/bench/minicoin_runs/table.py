@@ -157,7 +157,10 @@ def _over_seeds(drawn: list[Draws]) -> Draws:
 def differences(rows: Mapping[str, Row]) -> dict[str, dict[str, list[float]]]:
     """Return what ASD and RegLoRA add: [difference, low, high] of MFN and BWT, paired by item."""
     pairs = [(f"{name}+asd", name) for name in rows if f"{name}+asd" in rows]
-    pairs += [("reglora", "lora"), ("reglora+asd", "lora+asd"), ("lora", "full")]
+    for name in rows:
+        if name.startswith("reglora"):
+            pairs.append((name, "lora+asd" if name.endswith("+asd") else "lora"))
+    pairs.append(("lora", "full"))
     return {
         f"{one} - {other}": _difference(rows[one], rows[other])
         for one, other in pairs
