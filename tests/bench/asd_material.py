@@ -8,110 +8,19 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-_COLOURS = [
-    "red",
-    "blue",
-    "green",
-    "white",
-    "black",
-    "brown",
-    "grey",
-    "yellow",
-    "pink",
-    "purple",
-    "orange",
-    "beige",
-]
-_THINGS = [
-    "bus",
-    "dog",
-    "cat",
-    "man",
-    "woman",
-    "boy",
-    "girl",
-    "car",
-    "truck",
-    "train",
-    "boat",
-    "bird",
-    "horse",
-    "cow",
-    "sheep",
-    "bench",
-    "chair",
-    "table",
-    "lamp",
-    "sign",
-    "clock",
-    "bottle",
-    "cup",
-    "plate",
-    "bag",
-    "hat",
-    "shirt",
-    "jacket",
-    "shoe",
-    "umbrella",
-    "kite",
-    "ball",
-    "bat",
-    "phone",
-    "book",
-    "window",
-    "door",
-    "tree",
-    "flower",
-    "fence",
-    "wall",
-    "roof",
-    "road",
-    "bridge",
-    "tower",
-]
-_DOING = [
-    "holding",
-    "wearing",
-    "riding",
-    "watching",
-    "carrying",
-    "eating",
-    "throwing",
-    "touching",
-    "pushing",
-]
-_PLACES = [
-    "street",
-    "beach",
-    "field",
-    "kitchen",
-    "park",
-    "airport",
-    "station",
-    "office",
-    "market",
-    "garden",
-]
-_SYLLABLES = [
-    "ba",
-    "ce",
-    "di",
-    "fo",
-    "gu",
-    "ha",
-    "ke",
-    "li",
-    "mo",
-    "nu",
-    "pa",
-    "re",
-    "si",
-    "to",
-    "vu",
-    "wa",
-    "xe",
-    "zi",
-]
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+_COLOURS = _words("""red blue green white black brown grey yellow pink purple orange beige""")
+_THINGS = _words("""
+bus dog cat man woman boy girl car truck train boat bird horse cow sheep bench chair table lamp sign
+clock bottle cup plate bag hat shirt jacket shoe umbrella kite ball bat phone book window door tree
+flower fence wall roof road bridge tower""")
+_DOING = _words("""holding wearing riding watching carrying eating throwing touching pushing""")
+_PLACES = _words("""street beach field kitchen park airport station office market garden""")
+_SYLLABLES = _words("""ba ce di fo gu ha ke li mo nu pa re si to vu wa xe zi""")
 SHORT = "Answer the question using a single word or phrase."
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -70,15 +71,22 @@ class Indexed:
 
 def _sampled(b: Tensor, a: Tensor, row_starts: Tensor, columns: Tensor) -> Tensor:
     """Return B A at the listed places, row by row."""
+    _warn_of_sparse_tensors()
     zeros = torch.zeros(len(columns), dtype=a.dtype)
     shape = (b.shape[0], a.shape[1])
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
-        pattern = torch.sparse_csr_tensor(
-            row_starts, columns, zeros, size=shape, check_invariants=False
-        )
+    pattern = torch.sparse_csr_tensor(
+        row_starts, columns, zeros, size=shape, check_invariants=False
+    )
     found: Tensor = torch.sparse.sampled_addmm(pattern, b, a, beta=0.0).values()
     return found
+
+
+@cache
+def _warn_of_sparse_tensors() -> None:
+    """Let torch say that these are in beta, which it does once in a process, where none hears."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
+        torch.eye(1).to_sparse_csr()
 
 
 def _summed(index: Tensor, table: Tensor, starts: Tensor, weights: Tensor) -> Tensor:
