@@ -6,7 +6,8 @@ AsdError                           500
 │                                       SuspiciousCompression, CorruptArchive
 ├── MemberNotFound                 422
 ├── InvalidRows                    422  carries the validation report
-└── RowCheckFailed                 500  the helper process for images cannot run
+├── RowCheckFailed                 500  the helper process for images cannot run
+└── EndpointDown                   503  the model that rewrites cannot be asked
 
 A message says what was refused, the value seen, the limit and the way out. It never repeats an
 image decoder's own text. Every class survives pickling.
@@ -108,4 +109,12 @@ class RowCheckFailed(AsdError, RuntimeError):
 
     status = 500
     code = "image_checker_failed"
+    retryable = True
+
+
+class EndpointDown(AsdError, ConnectionError):
+    """The endpoint of the rewriting model does not do its part; what it answered before is kept."""
+
+    status = 503
+    code = "llm_endpoint_down"
     retryable = True
