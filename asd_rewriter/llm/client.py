@@ -76,7 +76,7 @@ class ChatClient:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[httpx.AsyncClient]:
-        """Lend a client of one connection: a pool's work per request grows with its size squared."""
+        """Lend a client of one connection: a pool's work grows with the square of its size."""
         http = self._idle.pop() if self._idle else self._connect()
         try:
             yield http
