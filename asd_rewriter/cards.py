@@ -26,7 +26,8 @@ class CardSplits(BaseModel):
 class TaskCard(BaseModel):
     """A task's name, native answer format, metric, splits, closed label set and licence.
 
-    `instructions` overrides the standard instruction line of single formats.
+    `instructions` overrides the standard instruction line of single formats. `ocr_prefix`: the
+    question's line that starts so lists words read from the image, divided by commas.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,6 +38,7 @@ class TaskCard(BaseModel):
     splits: CardSplits = CardSplits()
     labels: tuple[str, ...] | None = Field(default=None, min_length=2)
     instructions: dict[AnswerFormat, str] = Field(default_factory=dict)
+    ocr_prefix: str | None = Field(default=None, min_length=1, max_length=100)
     description: str = Field(default="", max_length=2000)
     licence: str = Field(default="unknown", max_length=200)
 

@@ -10,15 +10,24 @@ from asd_rewriter.formats import OPTION_LETTERS, AnswerFormat
 from asd_rewriter.samples import Turn
 
 _NEEDS_OPTIONS = re.compile(r"\b(?:following|these|options?|choices?|listed)\b|\bwhich of\b", re.I)
+_OF_OTHERS = re.compile(
+    r"(?:all|none|both|neither|either|any)(?: (?:of )?(?:the above|these|them|of those))?"
+    r"|(?:both )?[A-H],? (?:and|or|&) [A-H]|.*\b(?:the above|the others)",
+    re.I,
+)
+"""Options that speak of the other options."""
 
 _SHORT, _YES_NO, _CHOICE, _BRIEF, _DETAILED = tuple(AnswerFormat)[:5]
 POSSIBLE: dict[AnswerFormat, tuple[AnswerFormat, ...]] = {
     _SHORT: (_YES_NO, _CHOICE, _BRIEF, _DETAILED),
     _YES_NO: (_SHORT, _CHOICE, _BRIEF, _DETAILED),
     _CHOICE: (_SHORT, _YES_NO, _BRIEF, _DETAILED),
-    AnswerFormat.BOX: (_YES_NO, _CHOICE, _BRIEF, _DETAILED),
+    AnswerFormat.BOX: (_SHORT, _YES_NO, _CHOICE, _BRIEF, _DETAILED),
 }
-"""The formats that a native format can be turned into; a format not listed stays as it is."""
+"""The formats that a native format can be turned into; a format not listed stays as it is.
+
+From a box to a short answer is the way back: what is at a place, instead of where something is.
+"""
 
 
 @dataclass(frozen=True)
@@ -54,7 +63,11 @@ def _choice_fact(turn: Turn) -> Fact | None:
     at = OPTION_LETTERS.find(turn.answer) if len(turn.answer) == 1 else -1
     if listed is None or not 0 <= at < len(listed.options):
         return None
-    needed = not listed.stem or _NEEDS_OPTIONS.search(listed.stem) is not None
+    needed = (
+        not listed.stem
+        or _NEEDS_OPTIONS.search(listed.stem) is not None
+        or any(_OF_OTHERS.fullmatch(it.strip(" .")) for it in listed.options)
+    )
     question = turn.question if needed else listed.stem
     return Fact(
         question, listed.options[at], turn.format, options=listed.options, needs_options=needed

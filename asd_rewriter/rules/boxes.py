@@ -9,33 +9,39 @@ from asd_rewriter.facts import Fact
 
 MAX_IOU = 0.3
 """Two boxes that overlap more than this might both pass as right."""
+MAX_BOXES = 20_000
 _TRIES = 16
 
 
 class BoxPool:
-    """The task's boxes, as written, each once."""
+    """The task's boxes, as written; of more than `MAX_BOXES`, a seeded uniform sample."""
 
-    def __init__(self) -> None:
-        self._written: dict[str, Box] = {}
-        self._boxes: list[tuple[str, Box]] = []
+    def __init__(self, seed: int = 0) -> None:
+        self._boxes: list[str] = []
+        self._seen = 0
+        self._rng = Random(f"{seed}:boxes")
 
     def add(self, fact: Fact) -> None:
         """Take in a fact's box, if it has one."""
-        if fact.box is not None:
-            self._written[fact.answer] = fact.box
-            self._boxes = []
+        if fact.box is None:
+            return
+        self._seen += 1
+        if len(self._boxes) < MAX_BOXES:
+            self._boxes.append(fact.answer)
+        elif (at := int(self._rng.random() * self._seen)) < MAX_BOXES:
+            self._boxes[at] = fact.answer
 
     def wrong(self, rng: Random, fact: Fact, number: int) -> list[str]:
         """Return up to `number` boxes that overlap little with the right one and each other."""
         right = fact.box or parse_box(fact.answer)
-        self._boxes = self._boxes or sorted(self._written.items())
         if right is None or not self._boxes:
             return []
         taken: list[tuple[str, Box]] = [(fact.answer, right)]
         for _ in range(_TRIES * number):
             if len(taken) > number:
                 break
-            text, box = rng.choice(self._boxes)
-            if all(iou(box, other) <= MAX_IOU for _, other in taken):
+            text = self._boxes[int(rng.random() * len(self._boxes))]
+            box = parse_box(text)
+            if box is not None and all(iou(box, other) <= MAX_IOU for _, other in taken):
                 taken.append((text, box))
         return [text for text, _ in taken[1:]]

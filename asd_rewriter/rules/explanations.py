@@ -1,14 +1,21 @@
 """To a brief or detailed explanation: the answer, and a fixed text that claims nothing new.
 
+The answer is stated in the question's own words where the grammar is certain: "The bus is red."
+
 Rules have not seen the image. The text therefore says how to look, not what is to be seen; a
 model-backed rewriter writes real explanations.
 """
 
 from __future__ import annotations
 
+import re
+
 from asd_rewriter.facts import Fact
 from asd_rewriter.formats import AnswerFormat
-from asd_rewriter.rewriter import Rewritten
+from asd_rewriter.reading import says
+from asd_rewriter.rewriter import TEMPLATE_EXPLANATION, Declined, Rewritten
+from asd_rewriter.rules.regions import to_description
+from asd_rewriter.rules.wording import state
 from asd_rewriter.samples import Turn
 
 BRIEF_TAIL = (
@@ -23,17 +30,45 @@ DETAILED_TAILS = (
 """The sentences of a detailed explanation; `retain-tiny` learns each as one token."""
 
 
-def to_brief_explanation(fact: Fact) -> Rewritten:
-    """Answer in about 20 words."""
-    return _explained(fact, AnswerFormat.BRIEF_EXPLANATION, BRIEF_TAIL)
+BRIEF_TAIL_TEXT = (
+    " It is what follows when the question is read together with all of the facts that it gives."
+)
+DETAILED_TAIL_TEXT = (
+    " To answer, read the whole question first, then find the part that says what is asked for."
+    " The facts that are given there support this answer, together with what is known about the"
+    " matter, and nothing else in the question speaks against it when all parts are compared."
+)
+"""The same for a question without a picture."""
+
+MOST_WORDS = 14
+"""A longer statement would make a brief explanation too long."""
+_SENTENCE = re.compile(r"[A-Z].* .* .*|.*[;:!?].*| ?.*, .*")
 
 
-def to_detailed_explanation(fact: Fact) -> Rewritten:
-    """Answer in about 50 words."""
-    return _explained(fact, AnswerFormat.DETAILED_EXPLANATION, "".join(DETAILED_TAILS))
+def to_brief_explanation(fact: Fact, pictured: bool = True) -> Rewritten | Declined:
+    """Answer in about 20 words. `pictured`: the question is about an image."""
+    tail = BRIEF_TAIL if pictured else BRIEF_TAIL_TEXT
+    return _explained(fact, AnswerFormat.BRIEF_EXPLANATION, tail)
 
 
-def _explained(fact: Fact, answer_format: AnswerFormat, tail: str) -> Rewritten:
-    stated = fact.answer.rstrip(" .")
-    answer = f"The answer is {stated}.{tail}"
-    return Rewritten(Turn(question=fact.question, answer=answer, format=answer_format))
+def to_detailed_explanation(fact: Fact, pictured: bool = True) -> Rewritten | Declined:
+    """Answer in about 50 words. `pictured`: the question is about an image."""
+    tail = "".join(DETAILED_TAILS) if pictured else DETAILED_TAIL_TEXT
+    return _explained(fact, AnswerFormat.DETAILED_EXPLANATION, tail)
+
+
+def _explained(fact: Fact, answer_format: AnswerFormat, tail: str) -> Rewritten | Declined:
+    if fact.native is AnswerFormat.BOX:
+        return to_description(fact, answer_format)
+    turn = Turn(question=fact.question, answer=f"{_stated(fact)}{tail}", format=answer_format)
+    return Rewritten(turn, notes=(TEMPLATE_EXPLANATION,))
+
+
+def _stated(fact: Fact) -> str:
+    natural = state(fact)
+    if natural is not None and natural.count(" ") < MOST_WORDS and says(natural, fact.answer):
+        return natural
+    bare = fact.answer.rstrip(" .") or fact.answer
+    if _SENTENCE.fullmatch(bare) and '"' not in bare:
+        return f'The answer is "{bare}".'
+    return f"The answer is {bare}."

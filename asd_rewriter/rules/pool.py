@@ -2,88 +2,190 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections import Counter
+from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from hashlib import blake2b
 from itertools import accumulate
 from random import Random
 
 from asd_rewriter.answers import is_yes_no, normalise
 from asd_rewriter.facts import Fact
 from asd_rewriter.formats import AnswerFormat
+from asd_rewriter.rules.kinds import head_of, kind_of
+from asd_rewriter.rules.sameness import too_close
 
+MAX_ANSWERS = 200_000
+"""Most distinct answers that are kept; of more, a seeded uniform sample."""
+_KEPT = 0.9
+_PAIRS_PER_ANSWER = 2
 _SMALL = 64
-Key = tuple[str, ...]
+_NEAR = 4
+Key = tuple[str, str]
+ANY = ("", "")
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Group:
-    """Answers with their frequencies; drawing weighs them by the square root."""
+    """Answers by number in the pool; `sums` accumulate the square roots of their frequencies.
 
-    counts: Counter[str] = field(default_factory=Counter)
-    names: list[str] = field(default_factory=list)
-    sums: list[float] = field(default_factory=list)
+    `values` are the whole numbers among them, sorted, with their answers.
+    """
 
-    def freeze(self) -> None:
-        self.names = sorted(self.counts)
-        self.sums = list(accumulate(self.counts[name] ** 0.5 for name in self.names))
+    members: array[int]
+    sums: array[float]
+    values: list[tuple[int, int]]
 
-    def draws(self, rng: Random, number: int) -> Iterable[str]:
-        """Yield some names at random, frequent ones more often; of a small group, all."""
-        if not self.names:
-            self.freeze()
-        for _ in range(4 * number + 4):
-            yield self.names[bisect_right(self.sums, rng.random() * self.sums[-1])]
-        if len(self.names) <= _SMALL:
-            yield from rng.sample(self.names, len(self.names))
+    def draws(self, rng: Random, number: int) -> list[int]:
+        """Return some members at random, frequent ones more often."""
+        members, sums, end = self.members, self.sums, self.sums[-1]
+        return [members[bisect_right(sums, rng.random() * end)] for _ in range(2 * number + 4)]
+
+    def rest(self, rng: Random) -> list[int]:
+        """Return all members of a small group, in random order."""
+        if len(self.members) > _SMALL:
+            return []
+        return rng.sample(self.members, len(self.members))
+
+    def near(self, rng: Random, value: int, number: int) -> list[int]:
+        """Return members whose values are near, in random order, the nearest ones first."""
+        at = bisect_left(self.values, (value, -1))
+        width = max(_NEAR, number)
+        found = [it for _, it in self.values[max(0, at - width) : at + width + 1]]
+        return rng.sample(found, len(found))
 
 
 class AnswerPool:
     """Wrong short answers for a question, from the answers to the task's other questions.
 
-    Preferred in this order: answers of the same kind to questions with the same first words, of
-    the same kind, any. With `labels` (a closed set) only labels are given, and never yes or no.
+    Preferred in this order: answers of the same kind to questions that begin alike, of the same
+    kind, any; among those, similar lengths, and near values for numbers. With `labels` (a closed
+    set) only labels are given, and never yes or no.
     """
 
-    def __init__(self, labels: Sequence[str] | None = None) -> None:
+    def __init__(self, labels: Sequence[str] | None = None, seed: int = 0) -> None:
+        self._seed = seed.to_bytes(8, "big")
+        self._numbers: dict[str, int] = {}
+        self._shown: dict[int, str] = {}
+        self._counts = array("I")
+        self._pairs: dict[Key, dict[int, int]] = {}
+        self._pairs_left = _PAIRS_PER_ANSWER * MAX_ANSWERS
+        self._limit: bytes | None = None
+        self._names: list[str] = []
         self._groups: dict[Key, _Group] = {}
-        self._shown: dict[str, str] = {}
         self._allowed = None if labels is None else {normalise(label) for label in labels}
         for label in labels or ():
             if not is_yes_no(label):
-                self._add(label, _keys("", label)[1:])
-
-    def add(self, fact: Fact) -> None:
-        """Take in a fact's answer, if it is a short one and among the labels."""
-        named = self._allowed is None or normalise(fact.answer) in self._allowed
-        if fact.native is AnswerFormat.SHORT_ANSWER and named:
-            self._add(fact.answer, _keys(fact.question, fact.answer))
+                self._add(label, "")
 
     def __len__(self) -> int:
         """Number of distinct answers."""
-        return len(self._shown)
+        return len(self._numbers)
 
-    def wrong(self, rng: Random, fact: Fact, number: int) -> list[str]:
-        """Return up to `number` answers that differ from the right ones and from each other."""
+    def add(self, fact: Fact) -> None:
+        """Take in a fact's answer, if it is a short one and among the labels."""
+        if fact.native is not AnswerFormat.SHORT_ANSWER:
+            return
+        if self._allowed is None or normalise(fact.answer) in self._allowed:
+            self._add(fact.answer, head_of(fact.question))
+
+    def wrong(self, rng: Random, fact: Fact, number: int, taken: Sequence[str] = ()) -> list[str]:
+        """Return up to `number` answers that differ from the right ones and from each other.
+
+        Those `taken` already, in words, come first and count.
+        """
+        self._freeze()
         right = {normalise(it) for it in (fact.answer, *fact.accepted)}
-        taken: list[str] = []
-        for key in _keys(fact.question, fact.answer):
-            group = self._groups.get(key)
-            for name in group.draws(rng, number) if group else ():
-                if len(taken) == number:
-                    break
-                if self._differs(name, right) and self._differs(name, taken):
-                    taken.append(name)
-        return [self._shown[name] for name in taken]
+        names = [normalise(it) for it in taken]
+        found = list(taken)
+        kind = kind_of(fact.answer)
+        for key in ((kind, head_of(fact.question)), (kind, ""), ANY):
+            for member in self._candidates(key, rng, fact.answer, number - len(found)):
+                if len(found) == number:
+                    return found
+                name = self._names[member]
+                if self._differs(name, right) and self._differs(name, names):
+                    names.append(name)
+                    found.append(self._shown.get(member, name))
+        return found
 
-    def _add(self, answer: str, keys: Iterable[Key]) -> None:
+    def _candidates(self, key: Key, rng: Random, answer: str, number: int) -> Iterable[int]:
+        group = self._group(key) if number else None
+        if group is None:
+            return
+        if key[0] == "number" and (value := _value(normalise(answer))) is not None:
+            yield from group.near(rng, value, number)
+        names, size = self._names, len(answer)
+        drawn = group.draws(rng, number)
+        drawn.sort(key=lambda it: abs(len(names[it]) - size) // 4)
+        yield from drawn
+        yield from group.rest(rng)
+
+    def _add(self, answer: str, head: str) -> None:
         name = normalise(answer)
-        self._shown.setdefault(name, answer)
-        for key in keys:
-            group = self._groups.setdefault(key, _Group())
-            group.counts[name] += 1
-            group.names = []
+        number = self._numbers.get(name)
+        if number is None:
+            if self._limit is not None and self._rank(name) >= self._limit:
+                return
+            number = self._numbers[name] = len(self._counts)
+            self._counts.append(0)
+            if name != answer:
+                self._shown[number] = answer
+        self._counts[number] += 1
+        if head:
+            self._pair((kind_of(answer), head), number)
+        self._names = []
+        if len(self._numbers) > MAX_ANSWERS:
+            self._thin_out()
+
+    def _pair(self, key: Key, number: int) -> None:
+        pairs = self._pairs.setdefault(key, {})
+        count = pairs.get(number, 0)
+        if count or self._pairs_left:
+            pairs[number] = count + 1
+            self._pairs_left -= not count
+
+    def _rank(self, name: str) -> bytes:
+        return blake2b(name.encode(errors="replace"), digest_size=8, key=self._seed).digest()
+
+    def _thin_out(self) -> None:
+        """Keep the answers of the lowest ranks: a uniform sample, whatever their order."""
+        ranks = sorted(map(self._rank, self._numbers))
+        self._limit = ranks[int(MAX_ANSWERS * _KEPT)]
+        kept = [name for name in self._numbers if self._rank(name) < self._limit]
+        moved = {self._numbers[name]: at for at, name in enumerate(kept)}
+        self._counts = array("I", (self._counts[old] for old in moved))
+        self._shown = {moved[it]: text for it, text in self._shown.items() if it in moved}
+        for key, pairs in self._pairs.items():
+            self._pairs[key] = {moved[it]: count for it, count in pairs.items() if it in moved}
+        self._numbers = {name: at for at, name in enumerate(kept)}
+        total = sum(map(len, self._pairs.values()))
+        self._pairs_left = _PAIRS_PER_ANSWER * MAX_ANSWERS - total
+
+    def _freeze(self) -> None:
+        if len(self._names) != len(self._numbers) or not self._names:
+            self._names = list(self._numbers)
+            self._groups = {}
+            by_kind: dict[str, array[int]] = {}
+            for number, name in enumerate(self._names):
+                kind = kind_of(self._shown.get(number, name))
+                by_kind.setdefault(kind, array("I")).append(number)
+            for kind, members in by_kind.items():
+                self._groups[kind, ""] = self._grouped(members, self._counts)
+            every = array("I", range(len(self._names)))
+            self._groups[ANY] = self._grouped(every, self._counts)
+
+    def _group(self, key: Key) -> _Group | None:
+        group = self._groups.get(key)
+        if group is None and (pairs := self._pairs.get(key)):
+            group = self._groups[key] = self._grouped(array("I", sorted(pairs)), pairs)
+        return group if group is not None and group.members else None
+
+    def _grouped(self, members: array[int], counts: dict[int, int] | array[int]) -> _Group:
+        sums = array("d", accumulate(counts[it] ** 0.5 for it in members))
+        values = [(value, it) for it in members if (value := _value(self._names[it])) is not None]
+        return _Group(members, sums, sorted(values))
 
     def _differs(self, name: str, others: Iterable[str]) -> bool:
         if self._allowed is not None:
@@ -91,23 +193,5 @@ class AnswerPool:
         return not any(too_close(name, other) for other in others)
 
 
-def too_close(one: str, two: str) -> bool:
-    """Whether two normalised answers might both be right: equal, plural, or part of each other."""
-    if one == two or one + "s" == two or two + "s" == one or one + "es" == two or two + "es" == one:
-        return True
-    words_one, words_two = set(one.split()), set(two.split())
-    return words_one <= words_two or words_two <= words_one
-
-
-def _keys(question: str, answer: str) -> list[Key]:
-    kind = _kind(answer)
-    head = " ".join(question.casefold().split(None, 2)[:2])
-    return [(kind, head), (kind,), ()]
-
-
-def _kind(answer: str) -> str:
-    if any(letter.isdigit() for letter in answer):
-        return "number"
-    if answer.isupper():
-        return "capitals"
-    return "phrase" if answer.count(" ") > 1 else "word"
+def _value(name: str) -> int | None:
+    return int(name) if name.isdecimal() and len(name) < 10 else None

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Sequence
 from random import Random
 
-from asd_rewriter.answers import normalise
+from asd_rewriter.answers import is_yes_no, normalise, parse_options
 from asd_rewriter.cards import TaskCard
 from asd_rewriter.facts import Fact, read_fact
 from asd_rewriter.formats import AnswerFormat
-from asd_rewriter.rewriter import Declined, Outcome, RewriteRequest, Rewritten
+from asd_rewriter.language import is_english
+from asd_rewriter.rewriter import DISTRACTORS, Declined, Outcome, RewriteRequest, Rewritten
 from asd_rewriter.rules.boxes import BoxPool
 from asd_rewriter.rules.explanations import to_brief_explanation, to_detailed_explanation
 from asd_rewriter.rules.multiple_choice import NUM_OPTIONS, to_multiple_choice
+from asd_rewriter.rules.ocr import read_tokens, wrong_tokens
 from asd_rewriter.rules.pool import AnswerPool
 from asd_rewriter.rules.short_answer import to_short_answer
 from asd_rewriter.rules.yes_no import to_yes_no
 
 NO_WRONG_ANSWER = "no_wrong_answer_in_pool"
 NOT_REWRITABLE = "not_rewritable"
+NOT_ENGLISH = "not_english"
+ALREADY_YES_NO = "already_yes_no"
+POOL, LABELS, OCR, BOXES, OPTIONS = (
+    f"{DISTRACTORS}{source}" for source in ("pool", "labels", "ocr", "boxes", "options")
+)
 
 
 class RuleRewriter:
@@ -29,8 +37,10 @@ class RuleRewriter:
     """
 
     def __init__(self, card: TaskCard, seed: int) -> None:
-        self._answers = AnswerPool(card.labels)
-        self._boxes = BoxPool()
+        self._answers = AnswerPool(card.labels, seed)
+        self._boxes = BoxPool(seed)
+        self._source = POOL if card.labels is None else LABELS
+        self._ocr_prefix = card.ocr_prefix
         self._seed = seed
         self._deal = Random(f"{seed}:decks")
         self._decks: dict[int, list[int]] = {}
@@ -51,51 +61,72 @@ class RuleRewriter:
         fact = read_fact(request.turn)
         if fact is None:
             return Declined(NOT_REWRITABLE)
-        rng = Random(f"{self._seed}:{request.key}:{request.target}")
+        if not is_english(_asked(fact)):
+            return Declined(NOT_ENGLISH)
         match request.target:
             case AnswerFormat.SHORT_ANSWER:
                 return to_short_answer(fact)
             case AnswerFormat.YES_NO:
-                return self._to_yes_no(rng, fact)
+                return self._to_yes_no(self._rng(request), fact)
             case AnswerFormat.MULTIPLE_CHOICE:
-                return self._to_multiple_choice(rng, fact)
+                return self._to_multiple_choice(self._rng(request), fact)
             case AnswerFormat.BRIEF_EXPLANATION:
-                return to_brief_explanation(fact)
+                return to_brief_explanation(fact, bool(request.images))
             case AnswerFormat.DETAILED_EXPLANATION:
-                return to_detailed_explanation(fact)
+                return to_detailed_explanation(fact, bool(request.images))
         return Declined(NOT_REWRITABLE)
 
     def _to_yes_no(self, rng: Random, fact: Fact) -> Rewritten | Declined:
+        if is_yes_no(fact.answer):
+            return Declined(ALREADY_YES_NO)
         # Looked for even when the claim will be the answer: a pool without a wrong answer would
         # otherwise yield "yes" only.
-        wrong = self._wrong(rng, fact, 1)
+        wrong, source = self._wrong(rng, fact, 1)
         if not wrong:
             return Declined(NO_WRONG_ANSWER)
-        true = self._from_deck(2) == 0
-        return to_yes_no(fact, fact.answer if true else wrong[0], true)
+        if self._from_deck(2) == 0:
+            return to_yes_no(fact, fact.answer, True)
+        return to_yes_no(fact, wrong[0], False, (source,))
 
     def _to_multiple_choice(self, rng: Random, fact: Fact) -> Rewritten | Declined:
-        wrong = self._wrong(rng, fact, NUM_OPTIONS - 1)
+        wrong, source = self._wrong(rng, fact, NUM_OPTIONS - 1)
         if not wrong:
             return Declined(NO_WRONG_ANSWER)
-        return to_multiple_choice(fact, wrong, self._from_deck(len(wrong) + 1))
+        return to_multiple_choice(fact, wrong, self._from_deck(len(wrong) + 1), (source,))
 
-    def _wrong(self, rng: Random, fact: Fact, number: int) -> list[str]:
+    def _wrong(self, rng: Random, fact: Fact, number: int) -> tuple[list[str], str]:
+        """Return wrong answers, and where the first one came from."""
         if fact.native is AnswerFormat.BOX:
-            return self._boxes.wrong(rng, fact, number)
+            return self._boxes.wrong(rng, fact, number), BOXES
         if fact.native is AnswerFormat.YES_NO:
-            return [_opposite(fact.answer)]
+            return [_opposite(fact.answer)], OPTIONS
         if fact.native is AnswerFormat.MULTIPLE_CHOICE:
             right = normalise(fact.answer)
             others = [it for it in fact.options if normalise(it) != right]
-            return rng.sample(others, min(number, len(others)))
-        return self._answers.wrong(rng, fact, number)
+            return rng.sample(others, min(number, len(others))), OPTIONS
+        seen: list[str] = []
+        if self._ocr_prefix is not None and self._source == POOL:
+            tokens = read_tokens(fact.question, self._ocr_prefix)
+            seen = wrong_tokens(rng, fact, tokens, number)
+        found = self._answers.wrong(rng, fact, number, seen)
+        return found, OCR if seen else self._source
+
+    def _rng(self, request: RewriteRequest) -> Random:
+        return Random(zlib.crc32(f"{self._seed}:{request.key}:{request.target}".encode()))
 
     def _from_deck(self, size: int) -> int:
         deck = self._decks.setdefault(size, [])
         if not deck:
             deck.extend(self._deal.sample(range(size), size))
         return deck.pop()
+
+
+def _asked(fact: Fact) -> str:
+    """Return the question without its options, which may be in any language."""
+    if not fact.needs_options:
+        return fact.question
+    listed = parse_options(fact.question)
+    return listed.stem if listed else fact.question
 
 
 def _opposite(answer: str) -> str:

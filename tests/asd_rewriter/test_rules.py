@@ -18,7 +18,7 @@ from asd_rewriter.rules.multiple_choice import to_multiple_choice
 from asd_rewriter.rules.pool import AnswerPool, too_close
 from asd_rewriter.rules.rewriter import RuleRewriter
 from asd_rewriter.rules.short_answer import to_short_answer
-from asd_rewriter.rules.yes_no import natural_question, to_yes_no
+from asd_rewriter.rules.yes_no import to_yes_no
 from asd_rewriter.samples import Turn
 from tests.asd_rewriter.conftest import card
 
@@ -40,26 +40,26 @@ def made(outcome: Rewritten | Declined) -> Turn:
     return outcome.turn
 
 
-BUS = fact("Who made it?", "Volvo")
+BUS = fact("Why is it known?", "Volvo")
 CHOICES = "Which colony is it?\nA. Maryland\nB. New York\nC. Ohio"
 
 
 def test_golden_wordings() -> None:
     assert made(to_yes_no(BUS, "Volvo", True)) == turn(
-        'Who made it?\nIs the answer "Volvo"?', "yes", YES_NO
+        'Why is it known?\nIs the answer "Volvo"?', "yes", YES_NO
     )
     assert made(to_yes_no(BUS, "Saab", False)).answer == "no"
     assert made(to_multiple_choice(BUS, ["Saab", "MAN", "DAF"], 1)) == turn(
-        "Who made it?\nA. Saab\nB. Volvo\nC. MAN\nD. DAF", "B", CHOICE
+        "Why is it known?\nA. Saab\nB. Volvo\nC. MAN\nD. DAF", "B", CHOICE
     )
     assert made(to_brief_explanation(BUS)) == turn(
-        "Who made it?",
+        "Why is it known?",
         "The answer is Volvo. It is what the picture shows when the question is read together "
         "with all of its visible parts.",
         BRIEF,
     )
     assert made(to_detailed_explanation(BUS)) == turn(
-        "Who made it?",
+        "Why is it known?",
         "The answer is Volvo. To answer, look at the whole picture first, then find the part the "
         "question asks about. The shapes, colours, words and places that are visible there "
         "support this answer, and nothing else in the picture speaks against it when all parts "
@@ -71,40 +71,13 @@ def test_golden_wordings() -> None:
 def test_multiple_choice_becomes_plain() -> None:
     plain = fact(CHOICES, "B", CHOICE)
     assert made(to_short_answer(plain)) == turn("Which colony is it?", "New York", SHORT)
-    assert made(to_yes_no(plain, "Ohio", False)).question == (
-        'Which colony is it?\nIs the answer "Ohio"?'
-    )
+    assert made(to_yes_no(plain, "Ohio", False)).question == "Is it Ohio?"
 
 
 def test_questions_that_need_their_options_keep_them() -> None:
     needy = fact("Which of the following is red?\nA. sky\nB. blood", "B", CHOICE)
     assert isinstance(to_short_answer(needy), Declined)
     assert "A. sky" in made(to_brief_explanation(needy)).question
-
-
-@pytest.mark.parametrize(
-    ("question", "claim", "asked"),
-    [
-        ("What colour is the bus?", "red", "Is the bus red?"),
-        ("What color are the man's shoes?", "light blue", "Are the man's shoes light blue?"),
-        ("What color is the bus behind the tree?", "red", "Is the bus behind the tree red?"),
-        ("What color is the bus and the car?", "red", None),
-        ("What color is it?", "red", None),
-        ("What color is the bus, red or blue?", "red", None),
-        ("How many dogs are there?", "3", "Are there 3 dogs?"),
-        ("How many dogs are there?", "1", None),
-        ("How many dogs are there?", "several", None),
-        ("How many people are there?", "3", None),
-        ("What does the sign say?", "STOP", "Does the sign say STOP?"),
-        ("What does the sign say?", "what?", None),
-        ("Is the picture blurred or sharp?", "sharp", "Is the picture sharp?"),
-        ("Is the picture blurred or sharp?", "red", None),
-        ("Who is it?", "Bob", None),
-        ("What is the colour of the bus?", "red", None),
-    ],
-)
-def test_natural_questions_only_where_certain(question: str, claim: str, asked: str | None) -> None:
-    assert natural_question(question, claim) == asked
 
 
 def answer_pool(facts: Sequence[Fact], labels: Sequence[str] | None = None) -> AnswerPool:
