@@ -12,7 +12,7 @@ def _set(text: str) -> frozenset[str]:
 
 
 _ENGLISH = _set(
-    "the a an is are was were be been being am do does did has have had can could will would should"
+    "the an is are was were be been being am does did has have had can could will would should"
     " what which who whom whose where when why how many much there here this that these those it"
     " its he she they you we his her their your my our of in on at to for from with by and or not"
     " no yes if any some all name describe tell find show please does doing made called under over"
@@ -28,7 +28,7 @@ _OTHER = _set(
     " welke hoeveel zijn op met van waar wie naar jest są ile gdzie jaki jaka jakie kto co w na z"
     " vad hur många är det den en ett och på hvad hvor mange er og hvem hvilken apa berapa siapa"
     " mana ada yang ini itu di bu ne kaç nerede kim hangi bir nedir renk"
-) - _ENGLISH  # fmt: skip
+) - _ENGLISH - _set("a do no")  # fmt: skip
 _OPENING = _set("what what's where where's how which who who's whose when why does are")
 """Words that open English questions only."""
 _FEW = 4

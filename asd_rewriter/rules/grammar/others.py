@@ -129,8 +129,7 @@ def _two_choices(verb: str, middle: Words, one: str, two: str) -> Frame | None:
     if verb in BE:
         subject = read_subject(middle)
         if subject is not None and not is_gerund(middle[-1].lower()):
-            doing = split_at_gerund(middle)
-            return None if doing else Frame(Slot.CHOICE, verb, subject, choices=choices)
+            return _stative(verb, middle, subject, choices)
         if found := split_at_gerund(middle):
             around = joined(found[1], *found[2])
             return Frame(Slot.CHOICE, verb, found[0], around, choices=choices)
@@ -139,6 +138,17 @@ def _two_choices(verb: str, middle: Words, one: str, two: str) -> Frame | None:
         before = joined(found[1], *found[2])
         return Frame(Slot.CHOICE, verb, found[0], before, choices=choices)
     return None
+
+
+def _stative(verb: str, middle: Words, subject: str, choices: tuple[str, ...]) -> Frame | None:
+    """Is this picture taken indoors or outdoors? Its subject is the picture."""
+    if split_at_gerund(middle):
+        return None
+    last = middle[-1].lower()
+    if len(middle) > 1 and is_state(last):
+        shorter = read_subject(middle[:-1])
+        return Frame(Slot.CHOICE, verb, shorter, last, choices=choices) if shorter else None
+    return Frame(Slot.CHOICE, verb, subject, choices=choices)
 
 
 def read_on_side(text: str) -> Frame | None:

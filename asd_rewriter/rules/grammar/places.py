@@ -57,7 +57,7 @@ def _preposition(head: str) -> str | None:
 
 def _after_preposition(words: list[str]) -> str | None:
     rest = words[1:]
-    if words[0] in ("next", "on") and rest[:2] == ["top", "of"]:
+    if rest[:2] in (["top", "of"], ["front", "of"]) and words[0] in ("on", "in"):
         rest = rest[2:]
     elif words[0] == "next" and rest[0] == "to":
         rest = rest[1:]

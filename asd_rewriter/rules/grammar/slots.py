@@ -115,6 +115,8 @@ def _thing(frame: Frame, claim: str) -> Filled | None:
         return None
     if frame.kind and one not in THINGS and claim.split()[-1] not in (kind, one):
         return None
+    if _is_unrelated(frame, kind, one, claim):
+        return None
     if frame.names:
         many = frame.auxiliary in ("are", "were")
         if found.is_many and not many:
@@ -124,6 +126,13 @@ def _thing(frame: Frame, claim: str) -> Filled | None:
             if found is None:
                 return None
     return Filled(found.placed, claim, found.is_many)
+
+
+def _is_unrelated(frame: Frame, kind: str, one: str, claim: str) -> bool:
+    """Whether a claim may be no kind of the noun that is asked for: power, of a button."""
+    plain = bool(kind) and not frame.names and not frame.kind
+    known_kind = one in THINGS or kind in ("who", "pattern", "design")
+    return plain and not known_kind and claim.split()[-1] not in (kind, one)
 
 
 _WANTS_THE = re.compile(

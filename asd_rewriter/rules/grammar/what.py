@@ -26,6 +26,7 @@ _TEXTS = word_set("written printed engraved spelled typed painted handwritten in
 _SAYING = word_set("say read spell")
 _NOT_DOING = word_set("do mean look stand represent call like think suggest want use go")
 _PROPERTIES = word_set("shape pattern condition gender size texture design")
+_LIKE_TAILS = ("", "in the picture", "in this picture", "in the photo", "in this photo", "outside")
 _ENDINGS = (
     "made out of", "made of", "made from", "on top of", "in front of", "next to", "full of",
     "filled with", "covered in", "covered with", "covered by", "attached to", "used for",
@@ -91,7 +92,8 @@ def _with_gerund(verb: str, rest: Words, noun: str, kind: bool) -> Frame | None:
 def _with_subject(verb: str, rest: Words, noun: str, kind: bool) -> Frame | None:
     if found := split_at_end(rest, _ENDINGS):
         return _ended(verb, *found, noun, kind)
-    if rest[-1].lower() == "like" and (subject := read_subject(rest[:-1])) and not noun:
+    looks = _before_like(rest)
+    if looks is not None and (subject := read_subject(looks)) and not noun:
         return Frame(Slot.PROPERTY, verb, subject) if "weather" in subject else None
     subject = read_subject(rest)
     if subject is None:
@@ -99,6 +101,13 @@ def _with_subject(verb: str, rest: Words, noun: str, kind: bool) -> Frame | None
     if noun:
         return Frame(Slot.THING, verb, subject, noun=noun, kind=kind, names=True)
     return _named(verb, subject, head_of(rest))
+
+
+def _before_like(rest: Words) -> Words | None:
+    small = [word.lower() for word in rest]
+    at = small.index("like") if "like" in small else -1
+    tail = " ".join(small[at + 1 :])
+    return rest[:at] if at > 0 and tail in _LIKE_TAILS else None
 
 
 def _ended(verb: str, subject: str, ending: str, noun: str, kind: bool) -> Frame | None:

@@ -34,8 +34,8 @@ COLOURS = word_set(
 SHADES = word_set("light dark bright pale very deep dull hot neon navy royal sky lime forest off")
 ADVERBS = word_set("very slightly mostly partly quite really extremely too fairly almost")
 MASS = word_set(
-    "water grass snow sand food rice bread cheese meat beef chicken pork bacon ham salad soup"
-    " juice milk coffee tea beer wine alcohol soda coke butter sugar salt pepper sauce ketchup"
+    "tissue water grass snow sand food rice bread cheese meat beef chicken pork bacon ham salad"
+    " soup juice milk coffee tea beer wine alcohol soda coke butter sugar salt pepper sauce ketchup"
     " mustard mayonnaise mayo honey jam jelly chocolate cream ice frosting icing pepperoni"
     " mozzarella spinach lettuce cabbage corn garlic celery basil parsley broccoli cauliflower"
     " asparagus fruit wood metal glass plastic leather cotton denim wool silk paper cardboard"
