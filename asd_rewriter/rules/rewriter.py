@@ -18,7 +18,7 @@ from asd_rewriter.rules.multiple_choice import NUM_OPTIONS, to_multiple_choice
 from asd_rewriter.rules.ocr import read_tokens, wrong_tokens
 from asd_rewriter.rules.pool import AnswerPool
 from asd_rewriter.rules.short_answer import to_short_answer
-from asd_rewriter.rules.yes_no import to_yes_no
+from asd_rewriter.rules.yes_no import CLAIMS_TRIED, rival, to_yes_no
 
 NO_WRONG_ANSWER = "no_wrong_answer_in_pool"
 NOT_REWRITABLE = "not_rewritable"
@@ -81,12 +81,13 @@ class RuleRewriter:
             return Declined(ALREADY_YES_NO)
         # Looked for even when the claim will be the answer: a pool without a wrong answer would
         # otherwise yield "yes" only.
-        wrong, source = self._wrong(rng, fact, 1)
+        wrong, source = self._wrong(rng, fact, CLAIMS_TRIED)
         if not wrong:
             return Declined(NO_WRONG_ANSWER)
+        claim, natural = rival(fact, wrong)
         if self._from_deck(2) == 0:
-            return to_yes_no(fact, fact.answer, True)
-        return to_yes_no(fact, wrong[0], False, (source,))
+            return to_yes_no(fact, fact.answer, True, natural=natural)
+        return to_yes_no(fact, claim, False, (source,), natural)
 
     def _to_multiple_choice(self, rng: Random, fact: Fact) -> Rewritten | Declined:
         wrong, source = self._wrong(rng, fact, NUM_OPTIONS - 1)

@@ -171,6 +171,17 @@ def test_a_line_of_tokens_stays_under_the_natural_question() -> None:
     assert asked.turn.question.startswith('Does the sign say "S')
 
 
+@pytest.mark.parametrize(("wrong", "natural"), [("green", True), ("wide open", False)])
+def test_the_wording_does_not_give_the_truth_away(wrong: str, natural: bool) -> None:
+    turn = Turn(question="What color is the bus?", answer="red", format=SHORT)
+    rewriter = RuleRewriter(card(), 0)
+    for answer in ("red", wrong):
+        rewriter.learn(fact("What color is the bus?", answer))
+    made = [rewritten(rewriter, turn, YES_NO) for _ in range(4)]
+    assert sorted(it.turn.answer for it in made) == ["no", "no", "yes", "yes"]
+    assert all(("fallback_wording" not in it.notes) is natural for it in made)
+
+
 ENGLISH = ["Where?", "Name it.", "What colour is the bus?", "", "dog left", "42", "How many?",
            'What does "Der Hund ist da" say?', "café on the left", "man in red",
            "the boy that looks at you", "woman", "Is it?", "3rd from left"]  # fmt: skip

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
+from asd_rewriter.rules.grammar.amounts import count, measure, numbered
+from asd_rewriter.rules.grammar.claims import is_property, lowered
 from asd_rewriter.rules.grammar.frames import Filled, Frame, Slot, joined
 from asd_rewriter.rules.grammar.lexicon import (
     is_adjective,
     is_gerund,
-    known,
     singular,
     with_article,
 )
@@ -21,9 +22,7 @@ from asd_rewriter.rules.grammar.words import (
     COLOURS,
     COMPOUND,
     MASS_OR_NOUN,
-    NUMBER_WORDS,
     PROPER_KINDS,
-    QUANTITIES,
     SHADES,
     THINGS,
     UNSURE,
@@ -31,14 +30,6 @@ from asd_rewriter.rules.grammar.words import (
 
 _PLAIN = re.compile(r"[\w$€£][\w '&.,:/$€£%#°+-]{0,59}")
 _NAME = re.compile(r"[A-Z0-9$€£#][\w'&.:/$€£%-]*(?:,? [\w'&.:/$€£%-]+){0,5}")
-_NUMBER = re.compile(r"\d{1,3}(?:,?\d{3})*\+?")
-_ABOUT = re.compile(r"(?:more than|less than|fewer than|at least|about|around|over) (\S+)")
-_MEASURE = re.compile(
-    r"(?:about |over |less than )?(?:\d+(?:\.\d+)?|[a-z]+)"
-    r"(?: (?:years|year|months|feet|foot|inches|inch|meters|metres|stories|cm|km|mph|miles))?"
-    r"(?: (?:old|tall|long|high|wide|deep))?"
-)
-_HOURS = re.compile(r"\d{1,2}(?:[:.]\d{2})?(?:\s?[ap]\.?m\.?)?", re.I)
 _LONGEST_QUOTE = 100
 
 
@@ -49,13 +40,6 @@ def fill(frame: Frame, claim: str) -> Filled | None:
     if claim.casefold() in UNSURE or not _PLAIN.fullmatch(claim) or claim[-1] in ".,:/-'":
         return None
     return _FILLERS[frame.slot](frame, claim)
-
-
-def lowered(claim: str) -> str:
-    """Return a claim whose one capital only marks its beginning, without the capital."""
-    first, _, _ = claim.partition(" ")
-    small = claim[0].lower() + claim[1:]
-    return small if small.islower() and known(first.lower()) else claim
 
 
 def _colour(frame: Frame, claim: str) -> Filled | None:
@@ -81,15 +65,10 @@ def _property(frame: Frame, claim: str) -> Filled | None:
     words = claim.split()
     if words[0] in ADVERBS:
         words = words[1:]
-    if len(words) == 1 and _is_property(words[0]):
+    if len(words) == 1 and is_property(words[0]):
         return Filled(claim, claim)
     thing = frame.noun in ("shape", "pattern", "design", "material")
     return _thing(frame, claim) if thing else None
-
-
-def _is_property(word: str) -> bool:
-    plain = word.isalpha() and word not in NUMBER_WORDS and word != "right"
-    return plain and (is_adjective(word) or word in ("plaid", "checkered", "striped"))
 
 
 def _thing(frame: Frame, claim: str) -> Filled | None:
@@ -188,13 +167,6 @@ def _brand(frame: Frame, claim: str) -> Filled | None:
     )
 
 
-def _numbered(frame: Frame, claim: str) -> Filled | None:
-    """The number 42, the year 1999."""
-    if not re.fullmatch(r"[\w$€£.:/-]{1,16}", claim) or not any(it.isdigit() for it in claim):
-        return None
-    return Filled(f"the {frame.noun} {claim}", claim)
-
-
 def _quote(frame: Frame, claim: str) -> Filled | None:
     bare = claim.strip("\"'“”")
     unfit = not bare or len(bare) > _LONGEST_QUOTE or re.search(r"[\"\n“”]", bare)
@@ -206,33 +178,6 @@ def _quote(frame: Frame, claim: str) -> Filled | None:
 
 
 _NOT_WRITTEN = UNSURE - {"yes", "no", "right", "other", "both", "all", "true", "false", "it"}
-
-
-def _count(frame: Frame, claim: str) -> Filled | None:
-    claim = lowered(claim)
-    about = _ABOUT.fullmatch(claim)
-    number = about[1] if about else claim
-    counted = _NUMBER.fullmatch(number) or number in NUMBER_WORDS
-    if not counted and claim not in (*QUANTITIES, "a few", "a lot"):
-        return None
-    many = claim not in ("1", "one")
-    noun = frame.noun if many else _one_of(frame.noun)
-    if noun is None or (about and number in ("1", "one")):
-        return None
-    of = (claim.endswith("s") and claim in QUANTITIES) or claim == "a lot"
-    if of and not noun:
-        return None
-    text = f"{claim} of {noun}" if of and not noun.startswith("of ") else f"{claim} {noun}"
-    return Filled(text.rstrip(), claim, many)
-
-
-def _one_of(noun: str) -> str | None:
-    if not noun or noun.startswith("of "):
-        return noun
-    head, of, rest = noun.partition(" of ")
-    first, space, last = head.rpartition(" ")
-    one = singular(last)
-    return None if one is None else f"{first}{space}{one}{of}{rest}"
 
 
 def _place(frame: Frame, claim: str) -> Filled | None:
@@ -261,35 +206,6 @@ def _activity(frame: Frame, claim: str) -> Filled | None:
     return Filled(claim, claim)
 
 
-def _measure(frame: Frame, claim: str) -> Filled | None:
-    """5 years old, 6 feet tall, or what a clock shows; `noun` is the measured property."""
-    claim = lowered(claim)
-    if frame.noun == "time":
-        fits = _HOURS.fullmatch(claim) or claim in _TIMES or claim.endswith("o'clock")
-        return Filled(claim, claim) if fits else None
-    if frame.noun == "cost":
-        return Filled(claim, claim) if re.fullmatch(r"[$€£]?\d[\d.,]*[$€£¢]?", claim) else None
-    if _is_property(claim) and claim != frame.noun:
-        return Filled(claim, claim) if frame.noun in _SIZES.get(claim, ()) else None
-    found = _MEASURE.fullmatch(claim)
-    first = claim.split()[0]
-    has_number = any(it.isdigit() for it in claim) or first in NUMBER_WORDS
-    if not found or not has_number:
-        return None
-    if claim.split()[-1] == frame.noun:
-        return Filled(claim, claim)
-    if len(claim.split()) == 1:
-        unit = " years old" if frame.noun == "old" else None
-        return Filled(f"{claim}{unit}", claim) if unit else None
-    return Filled(f"{claim} {frame.noun}", claim)
-
-
-_TIMES = ("noon", "midnight", "morning", "night", "afternoon", "evening", "winter", "summer",
-          "spring", "fall", "autumn", "dusk", "dawn", "sunset", "sunrise")  # fmt: skip
-_SIZES = {"young": ("old",), "tall": ("tall",), "large": ("big",), "small": ("big",),
-          "short": ("tall", "long"), "huge": ("big",)}  # fmt: skip
-
-
 def _side(frame: Frame, claim: str) -> Filled | None:
     claim = lowered(claim)
     if claim not in ("left", "right", "front", "back", "top", "bottom"):
@@ -311,12 +227,12 @@ _FILLERS: Mapping[Slot, Callable[[Frame, str], Filled | None]] = {
     Slot.THING: _thing,
     Slot.MATERIAL: _material,
     Slot.NAME: lambda frame, claim: _brand(frame, claim) if frame.kind else _name(frame, claim),
-    Slot.NUMBERED: _numbered,
-    Slot.COUNT: _count,
+    Slot.NUMBERED: numbered,
+    Slot.COUNT: count,
     Slot.PLACE: _place,
     Slot.ACTIVITY: _activity,
     Slot.TIME: _time,
-    Slot.MEASURE: _measure,
+    Slot.MEASURE: measure,
     Slot.SIDE: _side,
     Slot.CHOICE: _choice,
 }
