@@ -71,7 +71,7 @@ class AnswerPool:
         self._counts = array("I")
         self._pairs: dict[Key, dict[int, int]] = {}
         self._pairs_left = _PAIRS_PER_ANSWER * MAX_ANSWERS
-        self._limit: bytes | None = None
+        self._limit: int | None = None
         self._names: list[str] = []
         self._groups: dict[Key, _Group] = {}
         self._allowed = None if labels is None else {normalise(label) for label in labels}
@@ -146,20 +146,25 @@ class AnswerPool:
             pairs[number] = count + 1
             self._pairs_left -= not count
 
-    def _rank(self, name: str) -> bytes:
-        return blake2b(name.encode(errors="replace"), digest_size=8, key=self._seed).digest()
+    def _rank(self, name: str) -> int:
+        digest = blake2b(name.encode(errors="replace"), digest_size=8, key=self._seed).digest()
+        return int.from_bytes(digest, "big")
 
     def _thin_out(self) -> None:
         """Keep the answers of the lowest ranks: a uniform sample, whatever their order."""
-        ranks = sorted(map(self._rank, self._numbers))
-        self._limit = ranks[int(MAX_ANSWERS * _KEPT)]
-        kept = [name for name in self._numbers if self._rank(name) < self._limit]
-        moved = {self._numbers[name]: at for at, name in enumerate(kept)}
-        self._counts = array("I", (self._counts[old] for old in moved))
-        self._shown = {moved[it]: text for it, text in self._shown.items() if it in moved}
+        ranks = array("Q", map(self._rank, self._numbers))
+        limit = self._limit = sorted(ranks)[int(MAX_ANSWERS * _KEPT)]
+        kept = [name for name, rank in zip(self._numbers, ranks, strict=True) if rank < limit]
+        places = accumulate(rank < limit for rank in ranks)
+        pairs_of = zip(places, ranks, strict=True)
+        moved = array("i", (at - 1 if rank < limit else -1 for at, rank in pairs_of))
+        # The old tables go before the new ones are made: both would not fit.
+        self._numbers = {}
+        self._numbers.update((name, at) for at, name in enumerate(kept))
+        self._counts = array("I", (n for n, at in zip(self._counts, moved, strict=True) if at >= 0))
+        self._shown = {moved[it]: text for it, text in self._shown.items() if moved[it] >= 0}
         for key, pairs in self._pairs.items():
-            self._pairs[key] = {moved[it]: count for it, count in pairs.items() if it in moved}
-        self._numbers = {name: at for at, name in enumerate(kept)}
+            self._pairs[key] = {moved[it]: n for it, n in pairs.items() if moved[it] >= 0}
         total = sum(map(len, self._pairs.values()))
         self._pairs_left = _PAIRS_PER_ANSWER * MAX_ANSWERS - total
 
