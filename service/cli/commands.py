@@ -12,6 +12,7 @@ from rich.text import Text
 
 from service.cli import context, inputs, jobs, keys, view
 from service.cli.context import JsonFlag, connect, console, print_json
+from service.cli.rewriting import rewrite
 from service.cli.serve import serve
 from service.client import part
 
@@ -31,6 +32,7 @@ tasks = typer.Typer(no_args_is_help=True, help="Datasets: submit and list.")
 for name, group in (("stream", streams), ("task", tasks), ("job", jobs.app), ("key", keys.app)):
     app.add_typer(group, name=name)
 app.command()(serve)
+app.command()(rewrite)
 
 
 @app.callback()

@@ -1,0 +1,174 @@
+"""Rewriting a dataset on disk into a folder: the stand-alone use, as one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from asd_rewriter.cards import TaskCard
+from asd_rewriter.detection import Detection, Detector
+from asd_rewriter.formats import AnswerFormat
+from asd_rewriter.limits import RowLimits
+from asd_rewriter.mix import RewriteStream, RewrittenSample
+from asd_rewriter.plan import RewritePlan
+from asd_rewriter.readers import RawRow
+from asd_rewriter.report import RewriteReport
+from asd_rewriter.rewriter import Rewriter
+from asd_rewriter.sources.bad_rows import BadSpot
+from asd_rewriter.sources.base import Kind, Source
+from asd_rewriter.sources.errors import InputRefused
+from asd_rewriter.sources.opening import open_source
+from asd_rewriter.sources.output import staged
+from asd_rewriter.sources.samples import SourceSample, SourceSamples, detect, rewritten_row
+from asd_rewriter.sources.writers import encoded, open_writer
+
+__all__ = ["DatasetReport", "detect_card", "rewrite_dataset"]
+
+Tell = Callable[[str, int, int | None], None]
+"""Takes the stage (detect, read, write), how many are done, and of how many (None: unknown)."""
+
+
+class DatasetReport(RewriteReport):
+    """The report on a dataset: on its turns, and on its rows.
+
+    `rows` counts all of them, `bad_rows` those left as they are by reason, `bad_spots` names the
+    first 20. `kind` is how the result is kept. `detection` is there when no card was given.
+    """
+
+    rows: int
+    bad_rows: dict[str, int]
+    bad_spots: list[BadSpot]
+    kind: Kind
+    card: TaskCard
+    plan: RewritePlan
+    detection: Detection | None = None
+
+
+def rewrite_dataset(
+    source: str | Path,
+    out: str | Path,
+    card: TaskCard | None = None,
+    x_percent: float = 20.0,
+    *,
+    formats: Mapping[AnswerFormat, float] | None = None,
+    unit: str = "turn",
+    rewriter: Callable[[TaskCard], Rewriter] | None = None,
+    seed: int = 0,
+    kind: Kind | None = None,
+    strict: bool = False,
+    on_progress: Tell | None = None,
+) -> DatasetReport:
+    """Rewrite X % (0..100) of a dataset's turns into other answer formats, into a new folder.
+
+    `source` is a LLaVA JSON or JSONL file, a CoIN task folder or a Hugging Face `datasets` folder;
+    `kind` (default: as the source) chooses what `out` gets: `train.json`, `train.jsonl`, `train/`.
+    `report.json`, `changes.jsonl` (each rewritten turn before and after) and `card.json` lie beside
+    it. Without a card one is made from the rows (`detect_card`). `formats` are the target formats'
+    shares, `unit` is "turn" or "sample" (`RewritePlan`); `rewriter` makes another rewriter than
+    rules. Bad rows are written through unchanged and counted; `strict` refuses them.
+
+    Raises InputRefused, OutputRefused, and ValidationError for a wrong plan. Whatever is raised
+    (also by `on_progress`, to cancel), `out` is not there afterwards.
+    """
+    shares = {} if formats is None else {"formats": dict(formats)}
+    plan = RewritePlan.model_validate(
+        {"x_percent": x_percent, "unit": unit, "seed": seed, **shares}
+    )
+    tell = on_progress or (lambda stage, done, total: None)
+    rows = open_source(Path(source))
+    with staged(Path(out)) as folder:
+        detection = None
+        if card is None:
+            detection = detect_card(rows, tell)
+            card = detection.card
+        samples = SourceSamples(rows, card, strict)
+        stream = RewriteStream(samples, card, plan, rewriter and rewriter(card), tell)
+        _write(stream, samples, folder, kind or rows.kind)
+        report = DatasetReport(
+            **dict(stream.report),
+            rows=samples.counts["rows"],
+            bad_rows=dict(sorted(samples.bad.by_reason.items())),
+            bad_spots=samples.bad.spots,
+            kind=kind or rows.kind,
+            card=card,
+            plan=plan,
+            detection=detection,
+        )
+        for name, model in (("card", card), ("report", report)):
+            (folder / f"{name}.json").write_text(model.model_dump_json(indent=1) + "\n", "utf-8")
+    return report
+
+
+def detect_card(source: Source, tell: Tell) -> Detection:
+    """Return a card for a dataset, with the evidence. Raises InputRefused without a good row."""
+    detector = Detector()
+    for number in detect(source, detector, RowLimits()):
+        tell("detect", number, None)
+    try:
+        return detector.detection(source.name)
+    except ValueError as error:
+        raise InputRefused(
+            f"no good row was found, so no format can be told: {_first_problem(source)}"
+        ) from error
+
+
+def _first_problem(source: Source) -> str:
+    card = TaskCard(name="any", answer_format=AnswerFormat.CAPTION, metric="exact_match")
+    samples = SourceSamples(source, card)
+    for _ in samples:
+        pass
+    if not samples.bad.spots:
+        return "the dataset has no rows. Give it some."
+    first = samples.bad.spots[0]
+    return f"row {first.row}: {first.message}. Rows look like LLaVA's (docs/asd.md)."
+
+
+def _write(stream: RewriteStream, samples: SourceSamples, folder: Path, kind: Kind) -> None:
+    rest = _Rest(samples.source)
+    with (
+        (folder / "changes.jsonl").open("w", encoding="utf-8", newline="\n") as changes,
+        open_writer(folder, kind, samples.source) as writer,
+    ):
+        number = 0
+        for done in stream:
+            sample = done.before
+            assert isinstance(sample, SourceSample)
+            for row in rest.between(number, sample.row):
+                writer.write(row)
+            number = sample.row
+            writer.write(rewritten_row(done, samples.card))
+            if done.sample is not sample:
+                _write_changes(changes, done, sample.row)
+        for row in rest.between(number, samples.counts["rows"] + 1):
+            writer.write(row)
+
+
+@dataclass
+class _Rest:
+    """The rows between good ones; the source is read once more for them, if there are any."""
+
+    source: Source
+    _rows: Iterator[RawRow] | None = None
+
+    def between(self, one: int, two: int) -> Iterator[Any]:
+        """Yield the rows between two row numbers."""
+        if two - one < 2:
+            return
+        self._rows = self._rows or self.source.rows()
+        for row in self._rows:
+            if row.spot.row > one:
+                yield row.value
+            if row.spot.row == two - 1:
+                return
+
+
+def _write_changes(changes: TextIO, done: RewrittenSample, row: int) -> None:
+    pairs = zip(done.before.turns, done.sample.turns, strict=True)
+    for index, (before, after) in enumerate(pairs):
+        if after is not before:
+            changes.write(encoded({
+                "key": f"{done.before.id}#{index}", "row": row,
+                "before": before.model_dump(mode="json"), "after": after.model_dump(mode="json"),
+            }) + "\n")  # fmt: skip

@@ -1,0 +1,226 @@
+"""A row's conversation in its own shape: taken apart into turns, and put together again.
+
+Rows call the speakers human and gpt or user and assistant, keep texts in `conversations` (`from`,
+`value`) or `messages` (`role`, `content`), may begin with a system text, and put `<image>` before,
+after or into the question. All of this is written back as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from asd_rewriter.conversations import (
+    IMAGE_MARK,
+    UNREADABLE,
+    kind_of,
+    read_references,
+    read_texts,
+)
+from asd_rewriter.formats import AnswerFormat, strip_instruction, with_instruction
+from asd_rewriter.limits import RowLimits
+from asd_rewriter.rows import CAPTION_QUESTION
+
+EMBEDDED = "embedded"
+"""Stands for an image that the row holds itself, without naming a file."""
+Overrides = Mapping[AnswerFormat, str]
+
+
+class BadRow(Exception):
+    """A row that is left as it is: `rule` is a stable word, the message says what was seen."""
+
+    def __init__(self, rule: str, message: str, row_id: str | None = None) -> None:
+        super().__init__(message)
+        self.rule, self.row_id = rule, row_id
+
+
+class RowTurn(NamedTuple):
+    """A question without marks at its ends and instruction, what stood around it, its answer."""
+
+    before: str
+    question: str
+    after: str
+    asked: AnswerFormat | None
+    answer: str
+    references: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Conversation:
+    """A row, taken apart. `id` is None when the row has none."""
+
+    value: dict[str, Any]
+    id: str | None
+    images: tuple[str, ...]
+    turns: list[RowTurn]
+
+
+def take_apart(value: Any, limits: RowLimits, overrides: Overrides) -> Conversation:
+    """Return a row's conversation. Raises BadRow."""
+    if not isinstance(value, dict):
+        raise BadRow("not_an_object", f"the row is {kind_of(value)}")
+    row_id = _read_id(value, limits)
+    try:
+        images = _read_images(value, limits)
+        texts = read_texts(_said(value), limits, _refuse)
+        turns = _read_turns(texts, value, overrides)
+        _check_marks(texts, len(images))
+    except BadRow as error:
+        error.row_id = row_id
+        raise
+    return Conversation(value, row_id, images, turns)
+
+
+def put_together(
+    value: dict[str, Any],
+    turns: list[RowTurn],
+    questions: list[str],
+    answers: list[str | None],
+) -> dict[str, Any]:
+    """Return a copy of a row with new questions (instruction included), and answers where given."""
+    where, _, text_key = _shape(value)
+    said = list(value[where])
+    at = 1 if _has_system(said) else 0
+    for turn, question, answer in zip(turns, questions, answers, strict=True):
+        said[at] = {**said[at], text_key: framed(turn, question)}
+        if answer is not None:
+            said[at + 1] = {**said[at + 1], text_key: answer}
+        at += 2
+    return {**value, where: said}
+
+
+def framed(turn: RowTurn, question: str) -> str:
+    """Return a question with the marks that stood around it; none is lost if its text had some."""
+    if IMAGE_MARK in turn.question:
+        lost = turn.question.count(IMAGE_MARK) - question.count(IMAGE_MARK)
+        question = f"{IMAGE_MARK}\n" * max(lost, 0) + question
+    return f"{turn.before}{question}{turn.after}"
+
+
+def asked_with(question: str, answer_format: AnswerFormat, overrides: Overrides) -> str:
+    """Return a question followed by exactly one instruction line."""
+    return with_instruction(question, answer_format, overrides)
+
+
+def _read_id(value: dict[str, Any], limits: RowLimits) -> str | None:
+    found = value.get("id")
+    if found is None:
+        return None
+    if isinstance(found, bool) or not isinstance(found, str | int) or found == "":
+        raise BadRow("bad_id", f"the id is {kind_of(found)}")
+    row_id = str(found)
+    if len(row_id) > limits.max_id_chars or UNREADABLE.search(row_id):
+        raise BadRow(
+            "bad_id",
+            f"the id has {len(row_id)} characters or unreadable ones, the limit is "
+            f"{limits.max_id_chars}",
+        )
+    return row_id
+
+
+def _read_images(value: dict[str, Any], limits: RowLimits) -> tuple[str, ...]:
+    named = value.get("images") or value.get("image")
+    if not named:
+        return ()
+    if isinstance(named, str):
+        return (named,)
+    several = named if isinstance(named, list) else [named]
+    if len(several) > limits.max_images:
+        raise BadRow(
+            "too_many_images", f"the row has {len(several)} images, the limit is "
+            f"{limits.max_images}"
+        )  # fmt: skip
+    return tuple(_image_name(it, named) for it in several)
+
+
+def _image_name(image: Any, named: Any) -> str:
+    if isinstance(image, dict) and ("bytes" in image or "path" in image):
+        image = image.get("path") or EMBEDDED
+    if not isinstance(image, str) or not image:
+        raise BadRow("bad_image_field", f"the image field is {kind_of(named)}")
+    return image
+
+
+def _shape(value: dict[str, Any]) -> tuple[str, str, str]:
+    """Return where a row keeps its conversation, and its keys for speaker and text."""
+    where = "messages" if "messages" in value and "conversations" not in value else "conversations"
+    said = value.get(where)
+    if isinstance(said, list) and said and isinstance(said[0], dict) and "role" in said[0]:
+        return where, "role", "content"
+    return where, "from", "value"
+
+
+def _has_system(said: list[Any]) -> bool:
+    first = said[0]
+    return isinstance(first, dict) and "system" in (first.get("from"), first.get("role"))
+
+
+def _said(value: dict[str, Any]) -> Any:
+    """Return a row's conversation as `from` and `value`, human first."""
+    where, speaker, text = _shape(value)
+    said = value.get(where)
+    if not isinstance(said, list) or not said:
+        return said
+    said = said[1:] if _has_system(said) else said
+    if speaker == "from":
+        return said
+    return [
+        {"from": it.get(speaker), "value": it.get(text)} if isinstance(it, dict) else it
+        for it in said
+    ]
+
+
+def _read_turns(texts: list[str], value: dict[str, Any], overrides: Overrides) -> list[RowTurn]:
+    references = (
+        read_references(value["answers"], len(texts) // 2, _refuse)
+        if value.get("answers")
+        else [()] * (len(texts) // 2)
+    )
+    return [
+        _read_turn(2 * index, texts[2 * index], texts[2 * index + 1], its, overrides)
+        for index, its in enumerate(references)
+    ]
+
+
+def _read_turn(
+    index: int, text: str, answer: str, references: tuple[str, ...], overrides: Overrides
+) -> RowTurn:
+    before, body, after = _frame(text)
+    question, asked = strip_instruction(body, overrides)
+    question = question.strip()
+    if not question and asked is AnswerFormat.CAPTION:
+        question = CAPTION_QUESTION
+    if not question:
+        raise BadRow(
+            "empty_text", f"conversations[{index}].value: the question has no text of its own"
+        )
+    return RowTurn(before, question, after, asked, answer.strip(), references)
+
+
+def _frame(text: str) -> tuple[str, str, str]:
+    """Return the marks in front of a text with white space, the text, the marks behind it."""
+    text = text.strip()
+    if IMAGE_MARK not in text:
+        return "", text, ""
+    body = text
+    while body.startswith(IMAGE_MARK):
+        body = body[len(IMAGE_MARK) :].lstrip()
+    before = text[: len(text) - len(body)]
+    whole = body
+    while body.endswith(IMAGE_MARK):
+        body = body[: -len(IMAGE_MARK)].rstrip()
+    return before, body, whole[len(body) :]
+
+
+def _check_marks(texts: list[str], num_images: int) -> None:
+    marks = sum(text.count(IMAGE_MARK) for text in texts[::2])
+    if marks > num_images:
+        raise BadRow(
+            "image_marks",
+            f"the text has {marks} {IMAGE_MARK} placeholders, the row has {num_images} images",
+        )
+
+
+def _refuse(where: str, rule: str, message: str, fix: str) -> None:
+    raise BadRow(rule, f"{where}: {message}")

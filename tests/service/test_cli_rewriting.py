@@ -1,0 +1,121 @@
+"""`retain rewrite`: what it prints, refuses and leaves behind."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from service.cli import context
+from tests.asd_rewriter.conftest import card, row
+from tests.asd_rewriter.sources.test_dataset import colours, read, write
+from tests.service.test_cli import retain, said
+
+
+@pytest.fixture
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return write(tmp_path / "rows.json", colours(100))
+
+
+def test_a_dataset_is_rewritten_and_the_next_step_is_named(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "card.json").write_text(card().model_dump_json())
+    answer = retain("rewrite", str(source), "--card", "card.json", "--x", "10")
+    assert answer.exit_code == 0, answer.output
+    assert "10 of 100 turns rewritten" in answer.output
+    assert "next: look at rows-asd/changes.jsonl" in answer.output
+    assert "detected" not in answer.output
+    assert len(read(tmp_path / "rows-asd")) == 100
+
+
+def test_without_a_card_the_evidence_is_shown(source: Path) -> None:
+    answer = retain("rewrite", str(source), "--out", "out")
+    assert answer.exit_code == 0, answer.output
+    told = said(answer)
+    assert "format short_answer: 100 % of the answers are shorter than 13 words" in told
+    assert "5 distinct answers over 100 turns: a closed label set" in told
+    assert "Which colour is part 0?" in told
+    assert "give it with --card" in told
+    assert json.loads(Path("out/card.json").read_text())["answer_format"] == "short_answer"
+
+
+def test_json_is_the_report_and_nothing_else(source: Path) -> None:
+    answer = retain("rewrite", str(source), "--formats", "yes_no=1", "--out", "o", "--json")
+    report = json.loads(answer.stdout)
+    assert report == json.loads(Path("o/report.json").read_text())
+    assert report["converted_by_format"] == {"yes_no": 20}
+
+
+def test_bad_rows_are_listed_or_refused(source: Path) -> None:
+    write(source, [*colours(4), row("odd[/]", "What?", " "), 3])
+    answer = retain("rewrite", str(source), "--out", "out")
+    assert answer.exit_code == 0, answer.output
+    assert "odd[/]" in answer.output
+    assert "by reason: empty_text 1, not_an_object 1" in answer.output
+    answer = retain("rewrite", str(source), "--out", "strict", "--strict")
+    assert answer.exit_code == 1
+    assert "2 of 6 rows are bad" in answer.output
+    assert not Path("strict").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(("--x", "101"), "101.0 is not a percentage. Give a number from 0 to 100"),
+     (("--x", "nan"), "not a percentage"),
+     (("--formats", "haiku=1"), "'haiku' is no format to rewrite into; there are short_answer"),
+     (("--formats", "box=1"), "'box' is no format"),
+     (("--formats", "yes_no=0.5"), "sum to 0.5"),
+     (("--formats", "yes_no=1.5,short_answer=-0.5"), "one is below 0"),
+     (("--formats", "yes_no"), "which is not a number"),
+     (("--formats", "yes_no=nan"), "sum to nan"),
+     (("--unit", "row"), "'row' is not one of"), (("--seed", "-1"), "--seed"),
+     (("--card", "rows.json"), "is not a JSON object. A card looks like"),
+     (("--card", "bad.json"), "metric: Input should be"),
+     (("--cache", "c"), "--cache would do nothing"),
+     (("--engine", "llm"), "--engine llm needs --llm-url and --llm-model too")],
+)  # fmt: skip
+def test_wrong_options_are_refused(options: tuple[str, ...], message: str, source: Path) -> None:
+    bad = card().model_dump(mode="json") | {"metric": "bleu"}
+    Path("bad.json").write_text(json.dumps(bad))
+    answer = retain("rewrite", str(source), "--out", "out", *options)
+    assert answer.exit_code == 2
+    assert message in said(answer)
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [("rows.csv", "id,question", "it is neither a JSON array ('[') nor JSON lines"),
+     ("rows.jsonl", '{"id": ', "rows.jsonl, line 1, row 1: not valid JSON"),
+     ("none.json", None, "none.json is not there")],
+)  # fmt: skip
+def test_unreadable_input_is_refused(
+    name: str, text: str | None, message: str, source: Path
+) -> None:
+    if text is not None:
+        Path(name).write_text(text)
+    answer = retain("rewrite", name, "--out", "out")
+    assert answer.exit_code == 1
+    assert message in said(answer)
+    assert not Path("out").exists()
+
+
+def test_a_folder_with_something_in_it_is_left_alone(source: Path) -> None:
+    Path("out").mkdir()
+    Path("out/mine").touch()
+    answer = retain("rewrite", str(source), "--out", "out")
+    assert answer.exit_code == 1
+    assert "is not empty, and nothing is overwritten. Name a new folder." in said(answer)
+
+
+def test_progress_is_a_bar_on_stderr(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = Console(stderr=True, force_terminal=True, width=100, record=True)
+    monkeypatch.setattr(context, "errors", shown)
+    answer = retain("rewrite", str(source), "--out", "out", "--json")
+    assert json.loads(answer.stdout)["rows"] == 100
+    bars = shown.export_text()
+    assert "detecting the format" in bars
+    assert "writing" in bars
+    assert "100/100" in bars
