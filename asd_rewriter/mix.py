@@ -101,8 +101,6 @@ class RewriteStream:
         """Return new turns by sample and place; what is declined is tried in another format."""
         done: dict[int, dict[int, Turn]] = {}
         pending = [(at, pick) for at, its in enumerate(picks) for pick in its]
-        for _, pick in pending:
-            self._count_impossible(pick)
         while pending:
             requests = [_request(window[at], pick) for at, pick in pending]
             outcomes = self._rewriter.rewrite(requests)
@@ -123,12 +121,6 @@ class RewriteStream:
             return None
         self._tally.accept(request, outcome)
         return outcome.turn
-
-    def _count_impossible(self, pick: Pick) -> None:
-        assert self._tally is not None
-        native = pick.turn.format
-        wanted = (it for it, share in self._plan.formats.items() if share > 0 and it is not native)
-        self._tally.impossible.update(it for it in wanted if it not in pick.possible)
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,6 @@ class Pick:
 
     index: int
     turn: Turn
-    possible: tuple[AnswerFormat, ...]
     target: AnswerFormat
     left: tuple[AnswerFormat, ...]
 
@@ -49,7 +48,7 @@ class Pick:
             return None
         target = dealer.deal(self.left)
         left = tuple(it for it in self.left if it is not target)
-        return Pick(self.index, self.turn, self.possible, target, left)
+        return Pick(self.index, self.turn, target, left)
 
 
 class Census:
@@ -121,7 +120,7 @@ class Planner:
         possible = self._census.formats[turn.format]
         target = wish if wish in possible else self._dealer.deal(possible)
         left = tuple(it for it in possible if it is not target)
-        return Pick(index, turn, possible, target, left)
+        return Pick(index, turn, target, left)
 
 
 def _possible(plan: RewritePlan) -> dict[AnswerFormat, tuple[AnswerFormat, ...]]:

@@ -35,13 +35,12 @@ class RewriteReport(BaseModel):
     """Counts of turns. `requested` = X % of `turns`; `converted` of these were rewritten.
 
     `counts`: formats of the finished set; `converted_by_format`: of the rewritten turns.
-    `impossible`: chosen turns whose native format rules a planned format out, whose share went to
-    the others. `rejects`: failed attempts as `format:reason` (the turn then got another format
-    or stayed native). `fallback_wordings`: yes/no questions that read `Is the answer "..."?`.
-    `template_explanations`: explanations by rules, which have not seen the image.
-    `fewer_options`: multiple choice with fewer than four. `distractors`: where wrong answers came
-    from. `yes_no`, `letters`: how often each answer occurs among the rewritten turns. `examples`:
-    at most five per format, of different native answers.
+    `rejects`: attempts that came to nothing, as `format:reason`. Where the format was impossible,
+    its share went to the other formats; what failed for good stayed native. `fallback_wordings`:
+    yes/no questions that read `Is the answer "..."?`. `template_explanations`: explanations by
+    rules, which have not seen the image. `fewer_options`: multiple choice with fewer than four.
+    `distractors`: where wrong answers came from. `yes_no`, `letters`: how often each answer occurs
+    among the rewritten turns. `examples`: at most five per format, of different native answers.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,7 +50,6 @@ class RewriteReport(BaseModel):
     converted: int
     counts: dict[AnswerFormat, int]
     converted_by_format: dict[AnswerFormat, int]
-    impossible: dict[AnswerFormat, int]
     rejects: dict[str, int]
     fallback_wordings: int
     template_explanations: int
@@ -68,7 +66,6 @@ class Tally:
 
     turns: int
     requested: int
-    impossible: Counter[AnswerFormat] = field(default_factory=Counter)
     _counts: Counter[AnswerFormat] = field(default_factory=Counter)
     _converted: Counter[AnswerFormat] = field(default_factory=Counter)
     _rejects: Counter[str] = field(default_factory=Counter)
@@ -110,7 +107,6 @@ class Tally:
             converted=self._converted.total(),
             counts=_sorted(self._counts),
             converted_by_format=_sorted(self._converted),
-            impossible=_sorted(self.impossible),
             rejects=dict(sorted(self._rejects.items())),
             fallback_wordings=self._notes[FALLBACK_WORDING],
             template_explanations=self._notes[TEMPLATE_EXPLANATION],

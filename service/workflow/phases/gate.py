@@ -58,7 +58,7 @@ def _training(session: Session, facts: Facts) -> dict[str, Any]:
     rewritten = find_phase(session, facts.job.id, "rewrite")
     trained = find_phase(session, facts.job.id, "train")
     report = rewritten.result.get("report", {}) if rewritten else {}
-    names = ("turns", "requested", "converted", "counts", "converted_by_format", "impossible")
+    names = ("turns", "requested", "converted", "counts", "converted_by_format", "rejects")
     return {
         "method": facts.plan.method,
         "method_config": facts.plan.method_config,
