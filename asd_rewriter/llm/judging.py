@@ -15,7 +15,7 @@ from asd_rewriter.llm.questions import Question
 from asd_rewriter.rewriter import DISTRACTORS, Outcome, Rewritten
 from asd_rewriter.rules.explanations import to_brief_explanation, to_detailed_explanation
 from asd_rewriter.rules.multiple_choice import to_multiple_choice
-from asd_rewriter.rules.pool import too_close
+from asd_rewriter.rules.sameness import too_close
 from asd_rewriter.rules.yes_no import to_yes_no
 
 FROM_MODEL = f"{DISTRACTORS}model"
