@@ -71,7 +71,7 @@ def test_shares_of_the_plan() -> None:
 
 
 def test_boxes_get_all_five_formats() -> None:
-    turn = [Turn(question=f"the dog {n}", answer=f"[{n / 50}, 0.1, {n / 50 + 0.01}, 0.2]", format=BOX)
+    turn = [Turn(question=f"dog {n}", answer=f"[{n / 50}, 0.1, {n / 50 + 0.01}, 0.2]", format=BOX)
             for n in range(40)]  # fmt: skip
     samples = [one(n, it) for n, it in enumerate(turn)]
     report = rewrite(
