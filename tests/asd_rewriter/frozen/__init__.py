@@ -22,6 +22,7 @@ from asd_rewriter.samples import Sample, Turn
 
 FOLDER = Path(__file__).parent
 SETS = ("rows", "styles")
+EXAMPLES = FOLDER.parents[2] / "docs" / "asd-examples.md"
 CARD = TaskCard(
     name="frozen",
     answer_format="short_answer",  # type: ignore[arg-type]
@@ -54,3 +55,44 @@ def _line(before: Sample, after: Sample) -> dict[str, Any]:
     if new == before.turns[0]:
         return {"id": before.id, "after": None}
     return {"id": before.id, "after": [new.format.value, new.question, new.answer]}
+
+
+def examples(number: int = 40) -> str:
+    """Return a page that shows rewritten rows before and after, evenly over the kinds of rows."""
+    changed = [
+        (row, before.turns[0], after.turns[0])
+        for row, before, after in zip(
+            _kinds(), samples("rows"), rewritten("rows").samples, strict=True
+        )
+        if before != after
+    ]
+    changed.sort(key=lambda it: it[0])
+    step = len(changed) / number
+    shown = [changed[int(step * at + step / 2)] for at in range(number)]
+    return _PAGE.format(number=number, rows="\n".join(_shown(*it) for it in shown))
+
+
+_PAGE = """# {number} rewritten rows
+
+Taken evenly over the kinds of rows in `tests/asd_rewriter/frozen/rows.jsonl`, which were written by
+hand without sight of the rules; `python -m tests.asd_rewriter.frozen` writes this page. All kinds
+share one pool of answers there, so wrong options are less plausible than those of one task.
+
+{rows}"""
+
+
+def _kinds() -> list[str]:
+    text = (FOLDER / "rows.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line)["kind"] for line in text.splitlines()]
+
+
+def _shown(kind: str, before: Turn, after: Turn) -> str:
+    return (
+        f"**{kind}**, `{before.format}` to `{after.format}`\n\n"
+        f"    {_indented(before.question)}\n    > {before.answer}\n\n"
+        f"    {_indented(after.question)}\n    > {after.answer}\n"
+    )
+
+
+def _indented(text: str) -> str:
+    return text.replace("\n", "\n    ")
