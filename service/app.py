@@ -25,12 +25,13 @@ from service.keys.operations import ensure_admin_key
 from service.lock import DatabaseLock, StateLock
 from service.middleware import RequestContext, RequestMetrics
 from service.reports import routes as reports
+from service.rewrites import routes as rewrites
 from service.settings import Settings
 from service.streams import routes as streams
 from service.versions import routes as versions
 from service.workflow.runner import JobRunner
 
-ROUTERS = (streams, jobs, versions, reports, chat, keys, dashboard, system)
+ROUTERS = (streams, jobs, rewrites, versions, reports, chat, keys, dashboard, system)
 
 DESCRIPTION = """
 Continual instruction tuning for multimodal LLMs: submit tasks to a *stream*, watch the *job*,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from adapters_store.servable import ENGINE_RANK_LIMITS
@@ -32,6 +32,10 @@ class Settings(BaseSettings):
     engine_kv_cache_gib: int = Field(default=1, ge=1)
     engine_start_timeout_seconds: float = Field(default=600.0, gt=0)
     engine_extra_args: tuple[str, ...] = ()
+    asd_llm_url: str | None = None  # "self": this service's own engine
+    asd_llm_model: str | None = None
+    asd_llm_api_key: SecretStr | None = None
+    asd_llm_concurrency: int = Field(default=64, ge=1, le=1024)
     max_upload_bytes: int = 20 * 2**30
     max_request_bytes: int = 32 * 2**20
 
@@ -39,6 +43,13 @@ class Settings(BaseSettings):
     def resolved_database_url(self) -> str:
         """Return the SQLAlchemy URL in force."""
         return self.database_url or f"sqlite:///{self.state_dir.resolve() / 'retain.db'}"
+
+    def missing_for_llm(self) -> list[str]:
+        """Return the variables that are missing to rewrite by a model."""
+        needed = {"ASD_LLM_URL": self.asd_llm_url, "ASD_LLM_MODEL": self.asd_llm_model}
+        if self.asd_llm_url == "self":
+            del needed["ASD_LLM_MODEL"]
+        return [f"RETAIN_{name}" for name, value in needed.items() if not value]
 
     def folder(self, name: str) -> Path:
         """Return (and make) a folder of the state directory, e.g. `blobs`, `attempts`."""

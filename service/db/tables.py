@@ -61,7 +61,7 @@ class StreamRow(Base):
     method: Mapped[str]
     method_config: Mapped[dict[str, Any]]
     hyperparameters: Mapped[dict[str, Any]]
-    rewrite: Mapped[dict[str, Any]]  # {"x_percent": float, "seed": int}
+    rewrite: Mapped[dict[str, Any]]  # x_percent, seed, asd: {formats, unit, engine, review}
     gate: Mapped[dict[str, Any]]
     eval_limit: Mapped[int]  # evaluation items per task
     next_version: Mapped[int] = mapped_column(default=1)

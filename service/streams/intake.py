@@ -134,6 +134,7 @@ def _admit(
     admission.check_task_name(session, stream, submission.card.name, parent)
     named = None if options.parent is None else parent.number
     plan = plans.resolve_plan(stream, options, named)
+    plans.check_engine(plan.asd, settings)
     ranks = admission.check_room(session, stream, parent, plan, settings.engine_max_lora_rank)
     return plan, parent.number, ranks
 

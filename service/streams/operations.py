@@ -10,16 +10,17 @@ from service.errors import PermanentConflict
 from service.idempotency import Once, remember, replay
 from service.ids import new_id, now
 from service.pagination import Page, page_of
+from service.settings import Settings
 from service.streams import plans, queries
 from service.streams.bases import Download, ResolvedBase, download_base, resolve_base
-from service.streams.schemas import StreamCreate, StreamRead
+from service.streams.schemas import AsdOptions, StreamCreate, StreamRead
 from service.versions.operations import create_base_version
 
 
 def create_stream(
     db: Database,
     body: StreamCreate,
-    rank_limit: int,
+    settings: Settings,
     intention: Once | None = None,
     download: Download = download_base,
 ) -> StreamRead:
@@ -27,7 +28,9 @@ def create_stream(
     plans.find_method(body.method)
     method_config = plans.resolve_method_config(body.method, body.method_config)
     hyperparameters = plans.resolve_hyperparameters(body.hyperparameters, body.seed)
-    plans.check_own_rank(body.method, method_config, rank_limit)
+    plans.check_own_rank(body.method, method_config, settings.engine_max_lora_rank)
+    asd = plans.resolve_asd(body.asd)
+    plans.check_engine(asd, settings)
     with db.read() as session:
         first = _answer_before(session, body.name, intention)
     if first is not None:
@@ -39,7 +42,7 @@ def create_stream(
         first = _answer_before(session, body.name, intention)
         if first is not None:
             return first
-        row = _row(body, base)
+        row = _row(body, asd, base)
         row.method_config, row.hyperparameters = method_config, hyperparameters
         session.add(row)
         session.flush()
@@ -76,6 +79,7 @@ def stream_read(row: StreamRow) -> StreamRead:
         method_config=row.method_config,
         hyperparameters=row.hyperparameters,
         x_percent=row.rewrite["x_percent"],
+        asd=AsdOptions.model_validate(row.rewrite.get("asd", {})),
         seed=row.rewrite["seed"],
         gate=row.gate,
         eval_limit=row.eval_limit,
@@ -83,7 +87,8 @@ def stream_read(row: StreamRow) -> StreamRead:
     )
 
 
-def _row(body: StreamCreate, base: ResolvedBase) -> StreamRow:
+def _row(body: StreamCreate, asd: AsdOptions, base: ResolvedBase) -> StreamRow:
+    rewrite = {"x_percent": body.x_percent, "seed": body.seed, "asd": asd.model_dump(mode="json")}
     return StreamRow(
         id=new_id("str"),
         name=body.name,
@@ -92,7 +97,7 @@ def _row(body: StreamCreate, base: ResolvedBase) -> StreamRow:
         base_path=str(base.path),
         base_digest=base.digest,
         method=body.method,
-        rewrite={"x_percent": body.x_percent, "seed": body.seed},
+        rewrite=rewrite,
         gate=body.gate.model_dump(mode="json"),
         eval_limit=body.eval_limit,
         next_version=1,

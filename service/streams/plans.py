@@ -11,11 +11,13 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from adapters_store.servable import check_rank
+from asd_rewriter.plan import RewritePlan
 from service.db.tables import StreamRow
 from service.errors import InvalidRequest
 from service.problems import MAX_SHOWN_CHARS, describe, shown
+from service.settings import Settings
 from service.streams.bases import BaseSize, layer_names, measure_base
-from service.streams.schemas import TaskOptions, TaskPlan
+from service.streams.schemas import AsdOptions, TaskOptions, TaskPlan
 from trainer.catalog import METHODS, MethodEntry, declared
 from trainer.plan import TrainPlan, plan_training
 from trainer.spec import Hyperparameters
@@ -69,6 +71,30 @@ def resolve_hyperparameters(given: Mapping[str, Any], seed: int) -> dict[str, An
     return values.model_dump(mode="json")
 
 
+def resolve_asd(given: Mapping[str, Any]) -> AsdOptions:
+    """Return how rows are rewritten; raises InvalidRequest for what no RewritePlan may have."""
+    owner = "answer style diversification"
+    options = checked(AsdOptions, given, "asd", owner)
+    checked(RewritePlan, options.for_plan(), "asd", owner)
+    return options
+
+
+def check_engine(asd: AsdOptions, settings: Settings) -> None:
+    """Raise InvalidRequest for rewriting by a model that the service's settings do not name."""
+    if asd.engine == "llm" and (missing := settings.missing_for_llm()):
+        raise InvalidRequest(
+            f"asd.engine 'llm' needs a model to ask, but {' and '.join(missing)} "
+            f"{'is' if len(missing) == 1 else 'are'} not set at the service. Set "
+            f"{'it' if len(missing) == 1 else 'them'} and start it again, or use engine 'rules'.",
+            param="asd.engine",
+        )
+
+
+def rewrite_plan(plan: TaskPlan) -> RewritePlan:
+    """Return a task's plan as the rewriter takes it."""
+    return RewritePlan(x_percent=plan.x_percent, seed=plan.seed, **plan.asd.for_plan())
+
+
 def resolve_plan(stream: StreamRow, options: TaskOptions, parent: int | None) -> TaskPlan:
     """Return a task's request with the stream's values where the options are silent."""
     seed = stream.rewrite["seed"] if options.seed is None else options.seed
@@ -76,6 +102,7 @@ def resolve_plan(stream: StreamRow, options: TaskOptions, parent: int | None) ->
     if options.seed is not None:
         overrides.setdefault("seed", options.seed)
     x_percent = stream.rewrite["x_percent"] if options.x_percent is None else options.x_percent
+    asd = resolve_asd({**stream.rewrite.get("asd", {}), **options.asd})
     config = resolve_method_config(stream.method, {**stream.method_config, **options.method_config})
     check_targets(config, Path(stream.base_path))
     return TaskPlan(
@@ -83,6 +110,7 @@ def resolve_plan(stream: StreamRow, options: TaskOptions, parent: int | None) ->
         method_config=config,
         hyperparameters=resolve_hyperparameters({**stream.hyperparameters, **overrides}, seed),
         x_percent=x_percent,
+        asd=asd,
         seed=seed,
         eval_limit=options.eval_limit or stream.eval_limit,
         parent=parent,

@@ -41,8 +41,8 @@ _FORM: dict[str, Any] = {
                         },
                         "options": {
                             **_TEXT,
-                            "description": "method_config, hyperparameters, x_percent, seed, "
-                            "parent, eval_limit",
+                            "description": "method_config, hyperparameters, x_percent, asd, "
+                            "seed, parent, eval_limit",
                         },
                     },
                 }
@@ -58,8 +58,8 @@ def create_stream(
 ) -> StreamRead:
     """Create a stream on a base model; its version 0 is the base."""
     request = {"path": "/v1/streams", "body": body.model_dump(mode="json")}
-    limit = services.settings.engine_max_lora_rank
-    return operations.create_stream(services.db, body, limit, once(caller.key_id, key, request))
+    intention = once(caller.key_id, key, request)
+    return operations.create_stream(services.db, body, services.settings, intention)
 
 
 @router.get("/v1/streams")

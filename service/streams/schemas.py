@@ -20,12 +20,33 @@ class StreamGate(GatePolicy):
     model_config = STRICT
 
 
+class AsdOptions(BaseModel):
+    """How rows are rewritten, beside how many of them (`x_percent`).
+
+    `formats` are the target formats' shares, which sum to 1; null: equal ones. `unit` is what is
+    drawn, single turns or whole rows. `engine` "llm" asks the model of the service's settings
+    (RETAIN_ASD_LLM_*). With `review` the job waits for a look at the rows before it trains.
+    """
+
+    model_config = STRICT
+
+    formats: dict[str, float] | None = None
+    unit: Literal["turn", "sample"] = "turn"
+    engine: Literal["rules", "llm"] = "rules"
+    review: bool = False
+
+    def for_plan(self) -> dict[str, Any]:
+        """Return what of this is part of a RewritePlan."""
+        shares = {} if self.formats is None else {"formats": self.formats}
+        return {"unit": self.unit, **shares}
+
+
 class StreamCreate(BaseModel):
     """A new model line: its base model, its method, and the defaults of its tasks.
 
     `base` is the absolute path of a folder at the service, or a hub id; `revision` a hub revision.
-    `method_config` and `hyperparameters` take the fields listed for the method; what is left out
-    gets its default.
+    `method_config` and `hyperparameters` take the fields listed for the method, `asd` those of
+    rewriting: formats, unit, engine, review. What is left out gets its default.
     """
 
     model_config = STRICT
@@ -37,6 +58,7 @@ class StreamCreate(BaseModel):
     method_config: dict[str, Any] = Field(default_factory=dict)
     hyperparameters: dict[str, Any] = Field(default_factory=dict)
     x_percent: float = Field(default=20.0, ge=0, le=100, description="rows rewritten, in percent")
+    asd: dict[str, Any] = Field(default_factory=dict)
     seed: int = Field(default=0, ge=0, lt=2**31)
     gate: StreamGate = StreamGate()
     eval_limit: int = Field(default=200, ge=1, le=100_000, description="items per task")
@@ -55,6 +77,7 @@ class StreamRead(BaseModel):
     method_config: dict[str, Any]
     hyperparameters: dict[str, Any]
     x_percent: float
+    asd: AsdOptions
     seed: int
     gate: dict[str, Any]
     eval_limit: int
@@ -69,6 +92,7 @@ class TaskOptions(BaseModel):
     method_config: dict[str, Any] = Field(default_factory=dict)
     hyperparameters: dict[str, Any] = Field(default_factory=dict)
     x_percent: float | None = Field(default=None, ge=0, le=100)
+    asd: dict[str, Any] = Field(default_factory=dict)
     seed: int | None = Field(default=None, ge=0, lt=2**31)
     parent: int | str | None = None
     eval_limit: int | None = Field(default=None, ge=1, le=100_000)
@@ -83,6 +107,7 @@ class TaskPlan(BaseModel):
     method_config: dict[str, Any]
     hyperparameters: dict[str, Any]
     x_percent: float
+    asd: AsdOptions = AsdOptions()
     seed: int
     eval_limit: int
     parent: int | None = None

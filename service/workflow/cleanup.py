@@ -22,6 +22,7 @@ from service.db.tables import (
     VersionRow,
 )
 from service.ids import now
+from service.rewrites.queries import is_used_by_rewriting
 from service.settings import Settings
 from service.workflow.context import Tools
 
@@ -42,12 +43,15 @@ def discard_scratch(settings: Settings, job_id: str) -> None:
 
 
 def discard_corpus(tools: Tools, job: JobRow) -> None:
-    """Delete a task's rewritten corpus; a retry makes the same one again."""
+    """Delete a task's rewritten corpus and its changes; a retry makes the same ones again."""
     with tools.db.write() as session:
         task = session.get_one(TaskRow, job.task_id)
         digest, task.corpus_digest = task.corpus_digest, None
-    if digest is not None:
-        delete_unused(tools, digest)
+        row = session.get(PhaseRow, (job.id, "rewrite"))
+        changes = row.result.get("changes_digest") if row is not None else None
+    for unused in (digest, changes):
+        if unused is not None:
+            delete_unused(tools, unused)
 
 
 def discard_unregistered(tools: Tools, stream: str, job: JobRow) -> None:
@@ -126,4 +130,5 @@ def _is_used(session: Session, digest: str) -> bool:
         TaskRow.train_digest == digest,
         TaskRow.eval_digest == digest,
     )
-    return session.scalar(select(TaskRow.id).where(used).limit(1)) is not None
+    of_task = session.scalar(select(TaskRow.id).where(used).limit(1)) is not None
+    return of_task or is_used_by_rewriting(session, digest)

@@ -47,6 +47,18 @@ class Stopping(Interrupted):
     """The service is about to end."""
 
 
+class Held(Interrupted):
+    """The phase pauses the job by itself, until someone resumes it; `reason` says why.
+
+    `kept` is stored as the phase's result so far: the phase finds it when it runs again.
+    """
+
+    def __init__(self, reason: str, kept: dict[str, Any] | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.kept = kept or {}
+
+
 @dataclass(frozen=True)
 class Tools:
     """What all jobs share."""

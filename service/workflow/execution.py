@@ -19,7 +19,7 @@ from service.streams import admission
 from service.streams.schemas import TaskPlan
 from service.streams.staging import discard_staging
 from service.workflow import cleanup
-from service.workflow.context import Context, Interrupted, Stopping
+from service.workflow.context import Context, Held, Interrupted, Stopping
 from service.workflow.failures import describe_failure, is_known
 from service.workflow.phases import PHASE_FUNCTIONS
 from service.workflow.states import PHASES
@@ -73,6 +73,8 @@ def _guarded(ctx: Context, work: Callable[[], None]) -> None:
         work()
     except Stopping:
         return
+    except Held as held:
+        _hold(ctx, held)
     except Interrupted:
         settle(ctx)
     except (OperationalError, InterfaceError):  # the database, not the job: taken up again
@@ -83,6 +85,21 @@ def _guarded(ctx: Context, work: Callable[[], None]) -> None:
         if not is_known(error):
             log.exception("job.phase_crashed", job_id=ctx.job_id, phase=ctx.phase)
         _fail(ctx, error)
+
+
+def _hold(ctx: Context, held: Held) -> None:
+    """Pause a job for its phase's own reason, with what the phase keeps, in one step."""
+    with ctx.tools.db.write() as session:
+        job = _locked(session, ctx.job_id)
+        cancelled = job.desired == "cancel"
+        if not cancelled:
+            row = find_phase(session, job.id, ctx.phase)
+            assert row is not None
+            row.result = {**row.result, **held.kept}
+            job.desired = "pause"
+            change_state(session, job, "paused", held.reason)
+    if cancelled:
+        settle(ctx)
 
 
 def _run_phase(ctx: Context, phase: str, then: Then) -> None:

@@ -12,6 +12,7 @@ from adapters_store.servable import clear_unfinished
 from asd_rewriter.samples import read_samples
 from service.db.tables import StreamRow, TaskRow
 from service.jobs.queries import jobs_in
+from service.rewrites.queries import blobs_of_rewriting
 from service.workflow import cleanup
 from service.workflow.context import Tools
 from service.workflow.states import TERMINAL
@@ -53,6 +54,7 @@ def _referenced(tools: Tools, stopping: threading.Event) -> set[str]:
     query = select(TaskRow.train_digest, TaskRow.eval_digest, TaskRow.corpus_digest)
     with tools.db.read() as session:
         rows = session.execute(query).all()
+        found |= blobs_of_rewriting(session)
     for digest in {digest for row in rows for digest in row if digest is not None}:
         if stopping.is_set():
             break

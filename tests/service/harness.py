@@ -36,6 +36,7 @@ from service.executors.local import AttemptStatus
 from service.jobs import routes as jobs
 from service.keys.operations import create_key
 from service.reports import routes as reports
+from service.rewrites import routes as rewrites
 from service.settings import Settings
 from service.streams import routes as streams
 from service.versions import routes as versions
@@ -272,7 +273,7 @@ class Plane:
     def _app(self) -> FastAPI:
         app = FastAPI()
         error_handlers.install(app)
-        for module in (streams, jobs, versions, reports):
+        for module in (streams, jobs, rewrites, versions, reports):
             app.include_router(module.router)
         self.app = app
         self._serve()

@@ -58,7 +58,10 @@ def _training(session: Session, facts: Facts) -> dict[str, Any]:
     rewritten = find_phase(session, facts.job.id, "rewrite")
     trained = find_phase(session, facts.job.id, "train")
     report = rewritten.result.get("report", {}) if rewritten else {}
-    names = ("turns", "requested", "converted", "counts", "converted_by_format", "rejects")
+    names = (
+        "turns", "requested", "converted", "counts", "converted_by_format", "rejects",
+        "rejected_by_review",
+    )  # fmt: skip
     return {
         "method": facts.plan.method,
         "method_config": facts.plan.method_config,
