@@ -185,6 +185,14 @@ class RetainClient:
         """Pause, resume, cancel or retry a job; return it."""
         return self.post(f"/v1/jobs/{part(job_id)}/{action}")
 
+    def rewrites(self, job_id: str, **look: Any) -> Json:
+        """Return rewritten turns before and after; `look`: format, seed, offset, limit."""
+        return self.get(f"/v1/jobs/{part(job_id)}/rewrites", **look)
+
+    def decide(self, job_id: str, decisions: Json) -> Json:
+        """Accept or reject rewritten turns by key, while their job waits for it."""
+        return self.post(f"/v1/jobs/{part(job_id)}/rewrites/decisions", decisions)
+
     def watch(self, job_id: str) -> Iterator[Json]:
         """Yield a job's events as they happen, reconnecting without gaps, until it has ended."""
         last, patience = 0, Patience(RESTART_SECONDS)

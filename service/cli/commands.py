@@ -63,6 +63,7 @@ def stream_create(
     x_percent: Annotated[
         float, typer.Option(callback=inputs.percent, help="Rows rewritten by ASD, in percent.")
     ] = 20.0,
+    asd: inputs.Rewriting = None,
     gate: inputs.GatePolicy = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -78,6 +79,7 @@ def stream_create(
         "method_config": method_config,
         "hyperparameters": hyperparameters,
         "x_percent": x_percent,
+        "asd": asd,
         "gate": gate,
     }
     with connect() as client:

@@ -106,6 +106,13 @@ TrainingNumbers = Annotated[
         "How tasks are trained (docs/streams.md).", '{"epochs": 2, "learning_rate": 1e-4}'
     ),
 ]
+Rewriting = Annotated[
+    JsonObject,
+    _json_option(
+        "How rows are rewritten: formats, unit, engine, review (docs/streams.md).",
+        '{"engine": "llm", "review": true}',
+    ),
+]
 GatePolicy = Annotated[
     JsonObject,
     _json_option(
@@ -116,8 +123,8 @@ GatePolicy = Annotated[
 TaskOptions = Annotated[
     JsonObject,
     _json_option(
-        "What this task does differently: method_config, hyperparameters, x_percent, seed, "
-        "parent, eval_limit (docs/streams.md).",
+        "What this task does differently: method_config, hyperparameters, x_percent, asd, "
+        "seed, parent, eval_limit (docs/streams.md).",
         '{"hyperparameters": {"epochs": 2}, "seed": 1}',
     ),
 ]

@@ -1,1 +1,1 @@
-"""Server-rendered pages: streams, versions with the matrix, jobs. Read-only."""
+"""Server-rendered pages: streams, versions with the matrix, jobs. A review is decided on there too."""

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Form, Request, Response
+from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
 from fastapi.templating import Jinja2Templates
 from pydantic import BaseModel
 
-from service.dashboard import queries
+from service.dashboard import queries, rewrites
 from service.dashboard.sessions import COOKIE, LINK_SECONDS, SESSION_SECONDS, Sessions
 from service.deps import Reader, ServicesDep
 from service.errors import NotAuthenticated, NotFound
-from service.keys.operations import Caller, authenticate, is_live
+from service.jobs.operations import control
+from service.keys.operations import Caller, authenticate, check_role, is_live
 from service.reports.operations import get_report
 from service.reports.routes import html as report_as_html
+from service.rewrites.images import image_response
+from service.rewrites.operations import decide as take_decisions
+from service.rewrites.schemas import Verdict
 
 HERE = Path(__file__).parent
 STATIC = {path.name: path for path in (HERE / "static").iterdir()}
@@ -41,6 +46,14 @@ def _signed_in(request: Request, services: ServicesDep) -> Caller | None:
 
 
 Visitor = Annotated[Caller | None, Depends(_signed_in)]
+
+
+def _operator(visitor: Caller | None) -> Caller:
+    """Return who is signed in; raises what the API would for a key that may not steer jobs."""
+    if visitor is None:
+        raise NotAuthenticated("nobody is signed in here. Sign in at /ui/login, then try again.")
+    check_role(visitor, "operator")
+    return visitor
 
 
 def _page(request: Request, name: str, context: dict[str, Any]) -> HTMLResponse:
@@ -79,13 +92,57 @@ def report_page(stream: str, version: str, services: ServicesDep, visitor: Visit
 
 
 @pages.get("/ui/jobs/{job_id}")
-def job_page(job_id: str, request: Request, services: ServicesDep, visitor: Visitor) -> Response:
-    """Show one job: its phases and its last events; the page refreshes while it runs."""
+def job_page(
+    job_id: str,
+    request: Request,
+    services: ServicesDep,
+    visitor: Visitor,
+    look: Annotated[rewrites.LookQuery, Query()],
+) -> Response:
+    """Show one job: its phases, what was rewritten and its last events.
+
+    The page refreshes while the job runs.
+    """
     if visitor is None:
         return RedirectResponse("/ui/login", 303)
     with services.db.read() as session:
         context = queries.job_page(session, job_id)
-    return _page(request, "job.html", context)
+        context |= {"report": rewrites.report_view(session, job_id)}
+    page = rewrites.rows_view(services, job_id, look) if context["report"] else None
+    may_decide = visitor.role != "reader"
+    return _page(request, "job.html", {**context, "rows": page, "may_decide": may_decide})
+
+
+@pages.post("/ui/jobs/{job_id}/rewrites")
+def decide(
+    job_id: str,
+    services: ServicesDep,
+    visitor: Visitor,
+    key: Annotated[str, Form()],
+    verdict: Annotated[Verdict, Form()],
+    back: Annotated[str, Form()] = "",
+) -> Response:
+    """Accept or reject one rewritten turn, then show the page as it was."""
+    caller = _operator(visitor)
+    take_decisions(services, caller.name, job_id, {key: verdict})
+    return RedirectResponse(f"/ui/jobs/{quote(job_id)}?{back}#rewritten", 303)
+
+
+@pages.post("/ui/jobs/{job_id}/resume")
+def end_review(job_id: str, services: ServicesDep, visitor: Visitor) -> Response:
+    """End a review: the job goes on with what was decided."""
+    _operator(visitor)
+    control(services.db, job_id, "resume", services.settings.engine_max_lora_rank)
+    services.runner.wake()
+    return RedirectResponse(f"/ui/jobs/{quote(job_id)}", 303)
+
+
+@pages.get("/ui/images/{digest}")
+def image(digest: str, services: ServicesDep, visitor: Visitor) -> Response:
+    """Return an image of a task."""
+    if visitor is None:
+        return RedirectResponse("/ui/login", 303)
+    return image_response(services.settings.folder("blobs"), digest)
 
 
 @pages.get("/ui/login")

@@ -61,12 +61,18 @@ def authenticate(db: Database, authorization: str | None, role: str) -> Caller:
         row = session.scalar(select(ApiKeyRow).where(ApiKeyRow.hash == hash_key(secret)))
     if row is None or row.revoked_at is not None:
         raise NotAuthenticated("this API key is unknown or revoked. Use one that is valid.")
-    if ROLES.index(row.role) < ROLES.index(role):
+    caller = Caller(row.id, row.name, row.role)
+    check_role(caller, role)
+    return caller
+
+
+def check_role(caller: Caller, role: str) -> None:
+    """Raise PermissionDenied for a caller whose role is below `role`."""
+    if ROLES.index(caller.role) < ROLES.index(role):
         raise PermissionDenied(
-            f"this call needs the role {role!r}; key {row.name!r} has {row.role!r}. "
+            f"this call needs the role {role!r}; key {caller.name!r} has {caller.role!r}. "
             "Ask an admin for a key with that role."
         )
-    return Caller(row.id, row.name, row.role)
 
 
 def bearer_secret(authorization: str | None) -> str:

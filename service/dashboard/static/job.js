@@ -1,5 +1,5 @@
-// Reloads the page while its job runs; the server renders everything.
+// Reloads the page while its job runs, but not under someone who reviews rows.
 const state = document.getElementById("state");
-if (state?.dataset.terminal === "no") {
+if (state?.dataset.refresh === "yes") {
   setTimeout(() => location.reload(), 3000);
 }
