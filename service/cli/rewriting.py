@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -22,13 +20,13 @@ from rich.text import Text
 
 from service.cli import context, inputs, view
 from service.cli.context import console
+from service.cli.rewriting_llm import LlmOptions
 
 if TYPE_CHECKING:
     from asd_rewriter.api import DatasetReport
     from asd_rewriter.cards import TaskCard
     from asd_rewriter.detection import Detection
     from asd_rewriter.formats import AnswerFormat
-    from asd_rewriter.rewriter import Rewriter
 
 STAGES = {"detect": "detecting the format", "read": "reading", "ask": "asking", "write": "writing"}
 FORMATS_HINT = "Give formats with shares that sum to 1, such as yes_no=0.5,multiple_choice=0.5."
@@ -135,11 +133,11 @@ def rewrite(
 
     out = out or Path(f"{source.resolve().stem}-asd")
     llm = LlmOptions(
-        llm_url, llm_model, llm_key_env, budget_calls, budget_tokens, cache, image_root, seed
+        llm_url, llm_model, llm_key_env, budget_calls, budget_tokens, cache, image_root, seed, out
     )
-    rewriter, known = _engine(engine, llm), _read_card(card)
+    known = _read_card(card)
     try:
-        with _progress() as tell:
+        with ExitStack() as stack, _progress() as tell:
             report = rewrite_dataset(
                 source,
                 out,
@@ -147,7 +145,7 @@ def rewrite(
                 x,
                 formats=formats,
                 unit=unit,
-                rewriter=rewriter,
+                rewriter=llm.engine(engine, stack),
                 seed=seed,
                 kind=Kind(kind) if kind else None,
                 strict=strict,
@@ -160,49 +158,6 @@ def rewrite(
     if as_json:
         return context.print_json(report.model_dump(mode="json"))
     _show(report, out)
-
-
-@dataclass(frozen=True)
-class LlmOptions:
-    """What `--engine llm` was given."""
-
-    url: str | None
-    model: str | None
-    key_env: str | None
-    budget_calls: int | None
-    budget_tokens: int | None
-    cache: Path | None
-    image_root: Path | None
-    seed: int
-
-
-def make_llm_rewriter(options: LlmOptions, card: TaskCard) -> Rewriter:
-    """Return the rewriter that asks an endpoint."""
-    # TODO(integrator): build asd_rewriter.llm.LlmRewriter from `options` here; nothing else is
-    # missing for `--engine llm`. Its missing or wrong settings should end in context.fail.
-    context.fail("--engine llm is not part of this build. Use --engine rules.")
-
-
-def _engine(engine: str, options: LlmOptions) -> Callable[[TaskCard], Rewriter] | None:
-    """Return what makes the rewriter; None for rules."""
-    given = {
-        "--llm-url": options.url, "--llm-model": options.model, "--llm-key-env": options.key_env,
-        "--budget-calls": options.budget_calls, "--budget-tokens": options.budget_tokens,
-        "--cache": options.cache, "--image-root": options.image_root,
-    }  # fmt: skip
-    if engine == "rules":
-        if idle := [name for name, value in given.items() if value is not None]:
-            raise typer.BadParameter(
-                f"{', '.join(idle)} would do nothing: rules ask no endpoint. Add --engine llm, or "
-                "leave it out.",
-                param_hint="--engine",
-            )
-        return None
-    if lacking := [name for name in ("--llm-url", "--llm-model") if given[name] is None]:
-        raise typer.BadParameter(
-            f"--engine llm needs {' and '.join(lacking)} too.", param_hint="--engine"
-        )
-    return partial(make_llm_rewriter, options)
 
 
 def _read_card(path: Path | None) -> TaskCard | None:

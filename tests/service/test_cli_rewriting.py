@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from asd_rewriter.llm.settings import LlmSettings
 from service.cli import context
-from tests.asd_rewriter.conftest import card, row
+from tests.asd_rewriter.conftest import card, png, row
+from tests.asd_rewriter.llm.endpoint import Endpoint
 from tests.asd_rewriter.sources.test_dataset import colours, read, write
 from tests.service.test_cli import retain, said
 
@@ -119,3 +121,63 @@ def test_progress_is_a_bar_on_stderr(source: Path, monkeypatch: pytest.MonkeyPat
     assert "detecting the format" in bars
     assert "writing" in bars
     assert "100/100" in bars
+
+
+def _with_images(source: Path) -> None:
+    (source.parent / "card.json").write_text(card().model_dump_json())
+    (source.parent / "pictures").mkdir()
+    for it in json.loads(source.read_text()):
+        (source.parent / "pictures" / it["image"]).write_bytes(png(1))
+
+
+def test_a_model_rewrites_and_is_asked_once(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", "sk-secret")
+    with Endpoint() as endpoint:
+        options = ("--engine", "llm", "--llm-url", endpoint.url, "--llm-model", "m",
+                   "--llm-key-env", "MY_KEY", "--image-root", "pictures", "--card", "card.json",
+                   "--json")  # fmt: skip
+        _with_images(source)
+        answer = retain("rewrite", str(source), *options, "--out", "one", "--cache", "c.db")
+        assert answer.exit_code == 0, answer.output
+        assert json.loads(answer.stdout)["distractors"] == {"model": 10}
+        calls = endpoint.calls
+        assert calls == 20
+        again = retain("rewrite", str(source), *options, "--out", "two", "--cache", "c.db")
+        assert again.exit_code == 0, again.output
+        assert endpoint.calls == calls
+    assert Path("one/train.json").read_bytes() == Path("two/train.json").read_bytes()
+    assert b"sk-secret" not in Path("c.db").read_bytes() + Path("one/report.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "said_is"),
+    [
+        (["--llm-key-env", "NO_SUCH_KEY"], "the variable NO_SUCH_KEY is not set"),
+        (["--llm-url", "ftp://x"], "base_url must be like http://host:8000/v1"),
+        ([], "Name their folder with --image-root"),
+        (["--image-root", "."], ".jpg is not in ."),
+    ],
+)
+def test_what_a_model_lacks_is_named(source: Path, options: list[str], said_is: str) -> None:
+    _with_images(source)
+    with Endpoint() as endpoint:
+        given = ["--engine", "llm", "--llm-url", endpoint.url, "--llm-model", "m"]
+        given += ["--card", "card.json", *options]
+        answer = retain("rewrite", str(source), "--out", "out", *given)
+    assert answer.exit_code in (1, 2)
+    assert said_is in said(answer)
+    assert not Path("out").exists()
+
+
+def test_an_endpoint_that_is_down_leaves_no_half_set(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LlmSettings.model_fields["retries"], "default", 0)
+    LlmSettings.model_rebuild(force=True)
+    given = ["--engine", "llm", "--llm-url", "http://127.0.0.1:9/v1", "--llm-model", "m"]
+    answer = retain("rewrite", str(source), "--out", "out", *given)
+    assert answer.exit_code == 1
+    assert "http://127.0.0.1:9/v1" in said(answer)
+    assert not Path("out").exists()
+    monkeypatch.undo()
+    LlmSettings.model_rebuild(force=True)
