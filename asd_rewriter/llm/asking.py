@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from asd_rewriter.errors import EndpointDown
 from asd_rewriter.llm import prompts
 from asd_rewriter.llm.budget import Budget, BudgetSpent, Spent
 from asd_rewriter.llm.cache import Cache, Reply
@@ -72,6 +71,12 @@ class Health:
         return self._waiting if self._answered else []
 
 
+def _first(error: Exception) -> Exception:
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 @dataclass
 class Asker:
     """Settles questions with at most `settings.concurrency` calls under way."""
@@ -101,8 +106,8 @@ class Asker:
                 async with asyncio.TaskGroup() as workers:
                     for _ in range(self.settings.concurrency):
                         workers.create_task(self._work(lists, client, health))
-            except* EndpointDown as errors:
-                raise errors.exceptions[0] from None
+            except ExceptionGroup as errors:  # several calls under way saw the same end
+                raise _first(errors) from None
             finally:
                 self.cache.put(self.run, health.at_end(), self.budget.spent)
 

@@ -1,1 +1,1 @@
-"""Server-rendered pages: streams, versions with the matrix, jobs. A review is decided on there too."""
+"""Server-rendered pages: streams, versions with the matrix, jobs and their reviews."""

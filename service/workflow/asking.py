@@ -39,16 +39,7 @@ def open_rewriter(ctx: Context, facts: Facts) -> Iterator[Rewriter]:
             run=ctx.job_id, tell=_teller(ctx),
         ) as rewriter,
     ):  # fmt: skip
-        try:
-            yield rewriter
-        except ExceptionGroup as errors:  # of calls under way: one of them was told to stop
-            raise _first(errors) from None
-
-
-def _first(error: Exception) -> Exception:
-    while isinstance(error, ExceptionGroup):
-        error = error.exceptions[0]
-    return error
+        yield rewriter
 
 
 @contextmanager
