@@ -12,6 +12,7 @@ from rich.text import Text
 
 from service.cli import context, inputs, jobs, keys, view
 from service.cli.context import JsonFlag, connect, console, print_json
+from service.cli.rewrites import rewrites
 from service.cli.rewriting import rewrite
 from service.cli.serve import serve
 from service.client import part
@@ -33,6 +34,7 @@ for name, group in (("stream", streams), ("task", tasks), ("job", jobs.app), ("k
     app.add_typer(group, name=name)
 app.command()(serve)
 app.command()(rewrite)
+app.command()(rewrites)
 
 
 @app.callback()

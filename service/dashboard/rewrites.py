@@ -40,12 +40,7 @@ def report_view(session: Session, job_id: str) -> View | None:
     return {
         "facts": _facts(report),
         "formats": [
-            {
-                "name": name,
-                "number": number,
-                "percent": 100 * number / converted,
-                "impossible": report["impossible"].get(name, 0),
-            }
+            {"name": name, "number": number, "percent": 100 * number / converted}
             for name, number in report["converted_by_format"].items()
         ],
         "lists": _lists(report),
