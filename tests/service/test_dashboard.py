@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from html import unescape
+
 import pytest
 from starlette.testclient import TestClient
 
@@ -120,3 +122,75 @@ def test_a_revoked_key_sees_no_page(plane: Plane, browser: TestClient) -> None:
     assert browser.post("/ui/login", data={"key": secret}).url.path == "/"
     revoke_key(plane.db, row.id)
     assert browser.get("/").url.path == "/ui/login"
+
+
+def reviewed(plane: Plane) -> str:
+    plane.create_stream()
+    options = {"x_percent": 100, "asd": {"review": True}}
+    job_id = plane.submitted(options=options)
+    plane.wait(job_id, "paused")
+    return job_id
+
+
+def test_the_job_page_shows_rewritten_rows_side_by_side(
+    plane: Plane, signed_in: TestClient
+) -> None:
+    job_id = reviewed(plane)
+    rows = plane.client.get(f"/v1/jobs/{job_id}/rewrites").json()["data"]
+    answer = signed_in.get(f"/ui/jobs/{job_id}")
+    page = unescape(answer.text)
+    for row in rows:
+        for text in (row["key"], row["before"]["question"], row["after"]["question"]):
+            assert text in page
+    for text in ("Rewritten rows", "Yes and no", "Right letters", "Wrong answers from",
+                 "template explanations", "fallback wordings", "End the review"):  # fmt: skip
+        assert text in page
+    assert 'data-refresh="no"' in page
+    image = signed_in.get(f"/ui/images/{rows[0]['images'][0]['digest']}")
+    assert (image.status_code, image.headers["content-type"]) == (200, "image/png")
+    assert "//" not in page.replace("<!doctype html>", "")
+
+
+def test_rows_are_decided_on_from_the_page(plane: Plane, signed_in: TestClient) -> None:
+    job_id = reviewed(plane)
+    key = plane.client.get(f"/v1/jobs/{job_id}/rewrites").json()["data"][0]["key"]
+    form = {"key": key, "verdict": "reject", "back": "format=&seed=3&offset=0"}
+
+    page = signed_in.post(f"/ui/jobs/{job_id}/rewrites", data=form)
+    assert page.url.query == b"format=&seed=3&offset=0"
+    assert "rejected by tests" in page.text
+    assert signed_in.post(f"/ui/jobs/{job_id}/resume").status_code == 200
+    plane.wait(job_id)
+
+    page = signed_in.get(f"/ui/jobs/{job_id}")
+    assert "by review, native again" in page.text
+    assert "End the review" not in page.text
+    late = signed_in.post(f"/ui/jobs/{job_id}/rewrites", data=form)
+    assert late.status_code == 409
+
+
+def test_a_filter_and_a_page_of_rows(plane: Plane, signed_in: TestClient) -> None:
+    job_id = reviewed(plane)
+    some = signed_in.get(f"/ui/jobs/{job_id}", params={"format": "yes_no"}).text
+    none = signed_in.get(f"/ui/jobs/{job_id}", params={"format": "caption"}).text
+    past = signed_in.get(f"/ui/jobs/{job_id}", params={"offset": 10}).text
+    assert some.count("<article") == 2
+    assert none.count("<article") == past.count("<article") == 0
+    assert "earlier" in past
+
+
+def test_readers_look_and_strangers_do_not(plane: Plane, browser: TestClient) -> None:
+    job_id = reviewed(plane)
+    row = plane.client.get(f"/v1/jobs/{job_id}/rewrites").json()["data"][0]
+    form, image = {"key": row["key"], "verdict": "reject"}, row["images"][0]["digest"]
+    for path in (f"/ui/jobs/{job_id}/rewrites", f"/ui/jobs/{job_id}/resume"):
+        assert browser.post(path, data=form).status_code == 401
+    assert browser.get(f"/ui/images/{image}").url.path == "/ui/login"
+    _row, secret = create_key(plane.db, "guest", "reader")
+    browser.post("/ui/login", data={"key": secret})
+    page = browser.get(f"/ui/jobs/{job_id}").text
+    assert "may look only" in page
+    assert "<button" not in page
+    for path in (f"/ui/jobs/{job_id}/rewrites", f"/ui/jobs/{job_id}/resume"):
+        assert browser.post(path, data=form).status_code == 403
+    assert plane.job(job_id)["state"] == "paused"

@@ -178,3 +178,36 @@ def _drop_connections(db: Database) -> None:
         connection.execute(
             text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {query}")
         )
+
+
+def test_decisions_and_a_resume_at_once_come_one_after_the_other(plane: Plane) -> None:
+    plane.runner.start()
+    plane.create_stream()
+    job_id = plane.submitted(options={"x_percent": 100, "asd": {"review": True}})
+    plane.wait(job_id, "paused")
+    url = f"/v1/jobs/{job_id}/rewrites"
+    keys = [row["key"] for row in plane.client.get(url).json()["data"]]
+
+    def reject(key: str) -> Any:
+        return plane.client.post(f"{url}/decisions", json={key: "reject"})
+
+    calls: list[Callable[[], Any]] = [lambda key=key: reject(key) for key in keys]
+    answers = in_parallel([*calls, lambda: plane.control(job_id, "resume")])
+    plane.wait(job_id)
+
+    taken = sum(answer.status_code == 200 for answer in answers[:-1])
+    assert {answer.status_code for answer in answers} <= {200, 409}
+    report = plane.client.get(f"/v1/jobs/{job_id}/rewrite").json()
+    assert report["rejected_by_review"] == taken
+    assert [e["seq"] for e in plane.events(job_id)] == list(range(1, len(plane.events(job_id)) + 1))
+
+
+def test_cancelling_takes_corpus_and_changes_away(plane: Plane) -> None:
+    plane.runner.start()
+    plane.create_stream()
+    job_id = plane.submitted(options={"x_percent": 100, "asd": {"review": True}})
+    plane.wait(job_id, "paused")
+    before = set(plane.blobs.digests())
+    plane.control(job_id, "cancel")
+    plane.wait(job_id)
+    assert len(before - set(plane.blobs.digests())) == 2

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from service.db.tables import JobRow, PhaseRow, TaskRow
+from service.db.tables import JobRow, PhaseRow, StreamRow, TaskRow
 from service.streams import submission
+from service.streams.schemas import TaskPlan
 from tests.service.harness import (
     Json,
     Plane,
@@ -277,6 +278,37 @@ def test_options_override_the_stream(plane: Plane) -> None:
     rewrite = plane.client.get(f"/v1/jobs/{job['id']}/rewrite").json()
     assert rewrite["converted"] == 0
     assert len(plane.asked) == 4  # two items, asked of the version and of the base
+
+
+def test_asd_options_override_the_streams_one_by_one(plane: Plane) -> None:
+    shares = {"yes_no": 0.5, "multiple_choice": 0.5}
+    made = plane.create_stream(asd={"formats": shares, "unit": "sample"}, x_percent=100)
+    plain = {"formats": None, "unit": "turn", "engine": "rules", "review": False}
+    assert made["asd"] == plain | {"formats": shares, "unit": "sample"}
+
+    one = plane.wait(plane.submitted("one"))
+    two = plane.wait(plane.submitted("two", options={"asd": {"formats": None}}))
+    bad = plane.submit("three", options={"asd": {"formats": {"yes_no": 0.3}}})
+
+    assert one["plan"]["asd"] == made["asd"]
+    assert two["plan"]["asd"] == plain | {"unit": "sample"}
+    reports = [plane.client.get(f"/v1/jobs/{job['id']}/rewrite").json() for job in (one, two)]
+    assert set(reports[0]["converted_by_format"]) == set(shares)
+    assert len(reports[1]["converted_by_format"]) == 4
+    assert (bad.status_code, bad.json()["error"]["param"]) == (422, "asd.formats")
+
+
+def test_streams_and_jobs_from_before_have_the_defaults(plane: Plane) -> None:
+    plane.create_stream()
+    with plane.db.write() as session:
+        row = session.query(StreamRow).one()
+        row.rewrite = {"x_percent": 20.0, "seed": 0}
+    asd = plane.client.get("/v1/streams/demo").json()["asd"]
+    assert asd == {"formats": None, "unit": "turn", "engine": "rules", "review": False}
+    job = plane.wait(plane.submitted())
+    assert (job["state"], job["plan"]["asd"]) == ("succeeded", asd)
+    old = {name: value for name, value in job["plan"].items() if name != "asd"}
+    assert TaskPlan.model_validate(old).asd.engine == "rules"
 
 
 def test_the_same_key_makes_one_job(plane: Plane) -> None:
