@@ -545,3 +545,47 @@ def test_the_loop_against_the_real_routes(plane: Plane, serve: Serve, tmp_path: 
     assert again == "production names demo@0 already; nothing changed\n"
     refused = retain("rollback", "demo", "--to", "9")
     assert (refused.exit_code, "not_found" in refused.output) == (1, True)
+
+
+def test_rewritten_rows_are_shown_and_decided_on(plane: Plane, serve: Serve) -> None:
+    serve(partial(relay, plane))
+    plane.create_stream()
+    options = {"x_percent": 100, "asd": {"review": True}}
+    job = plane.submitted(options=options)
+    plane.wait(job, "paused")
+
+    page = json.loads(retain("rewrites", job, "--json").output)
+    shown = retain("rewrites", job, "--format", "yes_no", "--limit", "1").output
+    one, two = page["data"][0], page["data"][1]
+    decided = retain("rewrites", job, "--reject", one["key"], "--accept", two["key"])
+    after = retain("rewrites", job).output
+
+    assert "short_answer -> yes_no" in shown
+    assert "1 of 2 rewritten yes_no turns" in shown
+    assert f"next: retain rewrites {job} --reject KEY, or retain job resume {job}" in shown
+    assert "2 decisions taken; 1 accepted, 1 rejected so far" in decided.output
+    assert f"next: retain job resume {job}" in decided.output
+    assert f"{one['key']}  short_answer -> {one['after']['format']}  rejected by tests" in after
+    assert f"  - => {one['before']['answer']}" in after
+    assert f"  + => {one['after']['answer']}" in after
+    again = json.loads(retain("rewrites", job, "--reject", one["key"], "--json").output)
+    assert (again["changed"], again["rejected"]) == (0, 1)
+    unknown = retain("rewrites", job, "--reject", "nothing#0")
+    assert (unknown.exit_code, "name no rewritten turn" in unknown.output) == (1, True)
+    both = retain("rewrites", job, "--reject", one["key"], "--accept", one["key"])
+    assert (both.exit_code, "Choose one" in said(both)) == (2, True)
+
+
+def test_more_decisions_than_one_request_takes_are_sent_in_parts(serve: Serve) -> None:
+    sent: list[int] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(len(json.loads(request.content)))
+        numbers = {"changed": sent[-1], "accepted": 0, "rejected": sum(sent)}
+        return httpx.Response(200, json=numbers)
+
+    serve(answer)
+    keys = [part for n in range(1500) for part in ("--reject", f"r{n}#0")]
+    found = retain("rewrites", "job_1", *keys)
+    assert sent == [1000, 500]
+    assert "1500 decisions taken" in found.output

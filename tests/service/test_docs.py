@@ -9,7 +9,8 @@ import pytest
 from pydantic import BaseModel
 
 from eval.gate import GatePolicy
-from service.streams.schemas import StreamCreate, TaskOptions
+from service.settings import Settings
+from service.streams.schemas import AsdOptions, StreamCreate, TaskOptions
 from trainer.catalog import METHODS
 from trainer.spec import Hyperparameters
 
@@ -17,7 +18,9 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 STREAMS = (DOCS / "streams.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("model", [StreamCreate, TaskOptions, Hyperparameters, GatePolicy])
+@pytest.mark.parametrize(
+    "model", [StreamCreate, TaskOptions, AsdOptions, Hyperparameters, GatePolicy]
+)
 def test_every_setting_is_on_the_page(model: type[BaseModel]) -> None:
     assert [name for name in model.model_fields if f"`{name}`" not in STREAMS] == []
 
@@ -37,3 +40,9 @@ def test_every_option_of_a_method_is_on_its_page(method: str) -> None:
     pages = [f"methods/{method}.md", "methods/lora.md"]
     text = "".join((DOCS / page).read_text(encoding="utf-8") for page in pages)
     assert [it for it in METHODS[method].config.model_fields if f"`{it}`" not in text] == []
+
+
+def test_every_setting_of_the_model_that_rewrites_is_on_its_page() -> None:
+    text = (DOCS / "operations.md").read_text(encoding="utf-8")
+    names = [name.upper() for name in Settings.model_fields if name.startswith("asd_")]
+    assert [name for name in names if f"`{name}`" not in text] == []
