@@ -9,7 +9,11 @@ from asd_rewriter.answers import Box, parse_box, parse_options
 from asd_rewriter.formats import OPTION_LETTERS, AnswerFormat
 from asd_rewriter.samples import Turn
 
-_NEEDS_OPTIONS = re.compile(r"\b(?:following|these|options?|choices?|listed)\b|\bwhich of\b", re.I)
+_NEEDS_OPTIONS = re.compile(
+    r"\b(?:following|these|options?|choices?|listed)\b|\bwhich of\b"
+    r"|(?:\A|[.!?:]\s|\n)\s*(?:please )?(?:complete|select|identify|choose|pick|fill in)\b",
+    re.I,
+)
 _OF_OTHERS = re.compile(
     r"(?:all|none|both|neither|either|any)(?: (?:of )?(?:the above|these|them|of those))?"
     r"|(?:both )?[A-H],? (?:and|or|&) [A-H]|.*\b(?:the above|the others)",
@@ -56,6 +60,14 @@ def read_fact(turn: Turn) -> Fact | None:
         return Fact(turn.question, turn.answer, turn.format, box=parse_box(turn.answer))
     answer = turn.answer.rstrip(" .") or turn.answer
     return Fact(turn.question, answer, turn.format, turn.references)
+
+
+def joins_options(answer: str) -> bool:
+    """Whether an option says that others are right too: all of the above, A and B."""
+    bare = answer.strip(" .")
+    return _OF_OTHERS.fullmatch(bare) is not None and not bare.casefold().startswith(
+        ("none", "neither")
+    )
 
 
 def _choice_fact(turn: Turn) -> Fact | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 
@@ -52,3 +53,9 @@ def is_english(question: str) -> bool:
     if english or other:
         return english > other or (english == other and question.isascii() and english > 1)
     return len(words) <= _FEW or (question.isascii() and len(words) <= 2 * _FEW)
+
+
+def script_of(text: str) -> str:
+    """Return the script of a text's first letter (LATIN, ARABIC, CJK ...); LATIN without one."""
+    letter = "a" if text.isascii() else next(filter(str.isalpha, text), "a")
+    return unicodedata.name(letter, "UNKNOWN").partition(" ")[0]

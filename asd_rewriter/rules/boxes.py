@@ -9,6 +9,8 @@ from asd_rewriter.facts import Fact
 
 MAX_IOU = 0.3
 """Two boxes that overlap more than this might both pass as right."""
+MAX_COVERED = 0.5
+"""Nor may more of the smaller box lie within the other one."""
 MAX_BOXES = 20_000
 _TRIES = 16
 
@@ -42,6 +44,13 @@ class BoxPool:
                 break
             text = self._boxes[int(rng.random() * len(self._boxes))]
             box = parse_box(text)
-            if box is not None and all(iou(box, other) <= MAX_IOU for _, other in taken):
+            if box is not None and all(_apart(box, other) for _, other in taken):
                 taken.append((text, box))
         return [text for text, _ in taken[1:]]
+
+
+def _apart(one: Box, two: Box) -> bool:
+    over = iou(one, two)
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, two)]
+    shared = over / (1 + over) * sum(areas)
+    return over <= MAX_IOU and shared <= MAX_COVERED * min(areas)

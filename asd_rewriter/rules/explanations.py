@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import re
 
+from asd_rewriter.answers import is_yes_no
 from asd_rewriter.facts import Fact
 from asd_rewriter.formats import AnswerFormat
 from asd_rewriter.reading import says
 from asd_rewriter.rewriter import TEMPLATE_EXPLANATION, Declined, Rewritten
+from asd_rewriter.rules.grammar.words import PREPOSITIONS, UNSURE
 from asd_rewriter.rules.regions import to_description
 from asd_rewriter.rules.wording import state
 from asd_rewriter.samples import Turn
@@ -40,9 +42,18 @@ DETAILED_TAIL_TEXT = (
 )
 """The same for a question without a picture."""
 
+_UNANSWERED = (
+    "unanswerable", "unsuitable", "unsuitable image", "unknown", "unclear", "unreadable",
+    "can't tell", "cannot tell",
+)  # fmt: skip
 MOST_WORDS = 14
 """A longer statement would make a brief explanation too long."""
-_SENTENCE = re.compile(r"[A-Z].* .* .*|.*[;:!?].*| ?.*, .*")
+_SENTENCE = re.compile(
+    r"[A-Z].* .* .*|.*[;:!?].*| ?.*, .*"
+    r"|(?:i|he|she|it|they|we|you|there|(?:the|a|an|his|her|its|their) \w+) "
+    r"(?:\w{3,}ed|(?:is|are|was|were|has|had|can|could|will|would|should|might|did|does) .*)"
+    r"|(?:not|none|all|itself|himself|herself|themselves) .*"
+)
 
 
 def to_brief_explanation(fact: Fact, pictured: bool = True) -> Rewritten | Declined:
@@ -69,6 +80,19 @@ def _stated(fact: Fact) -> str:
     if natural is not None and natural.count(" ") < MOST_WORDS and says(natural, fact.answer):
         return natural
     bare = fact.answer.rstrip(" .") or fact.answer
-    if _SENTENCE.fullmatch(bare) and '"' not in bare:
-        return f'The answer is "{bare}".'
+    if is_yes_no(bare):
+        return f"The answer is {bare.lower()}."
+    if bare.casefold() in _UNANSWERED:
+        return f'The question cannot be answered: the answer is "{bare}".'
+    if _is_quoted(bare):
+        return f'The answer is "{bare}"{"" if bare[-1] in "?!" else "."}'
     return f"The answer is {bare}."
+
+
+def _is_quoted(answer: str) -> bool:
+    """Whether an answer would not read as the complement of "is": sentences, places, none."""
+    small = answer.casefold()
+    first, _, rest = small.partition(" ")
+    placed = first in PREPOSITIONS and rest != "" and not any(map(str.isdigit, rest))
+    quoted = placed or (rest != "" and small in UNSURE) or _SENTENCE.fullmatch(answer) is not None
+    return quoted and '"' not in answer

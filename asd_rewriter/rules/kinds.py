@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from asd_rewriter.rules.grammar.words import COLOURS
+from asd_rewriter.answers import normalise
+from asd_rewriter.facts import Fact
+from asd_rewriter.language import is_english, script_of
+from asd_rewriter.rules.grammar.words import COLOURS, UNSURE
 
 _OPEN = frozenset(("is", "are", "was", "were", "does", "do", "did"))
+_ANYONE = frozenset(
+    ("man", "woman", "boy", "girl", "person", "people", "child", "lady", "men", "women")
+)
 _HEAD_NOUN = frozenset(("kind", "type", "sort", "piece", "item", "brand"))
 
 
@@ -38,3 +44,16 @@ def head_of(question: str) -> str:
         last = question.rstrip(" ?.").rpartition(" ")[2]
         return f"{first} {second} {last}" if last.endswith("ing") else f"{first} {second}"
     return f"{first} {second}"
+
+
+def fits(fact: Fact, name: str) -> bool:
+    """Whether a normalised answer is a good wrong one: an answer at all, in the same language.
+
+    A man is no wrong answer to who it is, unless the right one is as general.
+    """
+    right = normalise(fact.answer)
+    if name in UNSURE and right not in UNSURE:
+        return False
+    if name in _ANYONE and right not in _ANYONE and fact.question[:3].casefold() == "who":
+        return False
+    return is_english(name) == is_english(right) and script_of(name) == script_of(right)

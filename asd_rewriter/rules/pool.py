@@ -13,7 +13,7 @@ from random import Random
 from asd_rewriter.answers import is_yes_no, normalise
 from asd_rewriter.facts import Fact
 from asd_rewriter.formats import AnswerFormat
-from asd_rewriter.rules.kinds import head_of, kind_of
+from asd_rewriter.rules.kinds import fits, head_of, kind_of
 from asd_rewriter.rules.sameness import too_close
 
 MAX_ANSWERS = 200_000
@@ -99,6 +99,7 @@ class AnswerPool:
         right = {normalise(it) for it in (fact.answer, *fact.accepted)}
         names = [normalise(it) for it in taken]
         found = list(taken)
+        late: list[int] = []
         kind = kind_of(fact.answer)
         for key in ((kind, head_of(fact.question)), (kind, ""), ANY):
             for member in self._candidates(key, rng, fact.answer, number - len(found)):
@@ -106,8 +107,21 @@ class AnswerPool:
                     return found
                 name = self._names[member]
                 if self._differs(name, right) and self._differs(name, names):
+                    if not fits(fact, name):
+                        late.append(member)
+                        continue
                     names.append(name)
                     found.append(self._shown.get(member, name))
+        return found + self._rest(late, names, number - len(found))
+
+    def _rest(self, members: Sequence[int], names: list[str], number: int) -> list[str]:
+        """Return poor answers, where nothing better is left."""
+        found: list[str] = []
+        for member in members:
+            name = self._names[member]
+            if len(found) < number and self._differs(name, names):
+                names.append(name)
+                found.append(self._shown.get(member, name))
         return found
 
     def _candidates(self, key: Key, rng: Random, answer: str, number: int) -> Iterable[int]:

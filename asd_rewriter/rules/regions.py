@@ -12,7 +12,7 @@ from asd_rewriter.facts import Fact
 from asd_rewriter.formats import AnswerFormat
 from asd_rewriter.rewriter import TEMPLATE_EXPLANATION, Declined, Rewritten
 from asd_rewriter.rules.grammar.nouns import Number, noun_number
-from asd_rewriter.rules.grammar.words import PREPOSITIONS
+from asd_rewriter.rules.grammar.words import DETERMINERS, PREPOSITIONS, PRONOUNS
 from asd_rewriter.samples import Turn
 
 NO_EXPRESSION = "no_expression_to_name"
@@ -22,6 +22,7 @@ _ASKED = re.compile(
     re.I,
 )
 _UNFIT = re.compile(r"[\n\"?]")
+_FINITE = re.compile(r" (?:is|are|was|were) ")
 _LONGEST = 120
 
 
@@ -86,15 +87,28 @@ def _names(named: str | None, question: str) -> tuple[str, str, str]:
         return "The region that is asked for", "is", question
     number = _number(named) if _has_article(named) else None
     if number is None:
-        wanted = f'Describe the region that matches "{named}" and where it is in the picture.'
+        wanted = f'Describe where the region that matches "{named}" is in the picture.'
         return f'The region that matches "{named}"', "is", wanted
-    verb, it = ("are", "they are") if number is Number.MANY else ("is", "it is")
+    verb = "are" if number is Number.MANY else "is"
     name = named[0].upper() + named[1:]
-    return name, verb, f"Describe {_small(named)} and where {it} in the picture."
+    return name, verb, f"Describe where {_small(named)} {verb} in the picture."
 
 
 def _has_article(named: str) -> bool:
-    return named.lower().startswith(("the ", "a ", "an "))
+    small = named.lower()
+    return small.startswith(("the ", "a ", "an ")) and not _is_sentence(small)
+
+
+def _is_sentence(small: str) -> bool:
+    """Whether a text is like "a woman is cutting a cake", not "the cake the woman is cutting"."""
+    found = _FINITE.search(small)
+    words = small[: found.start()].split() if found else []
+    relative = any(
+        word in ("who", "which", "that")
+        or (word in DETERMINERS | PRONOUNS and words[at] not in PREPOSITIONS)
+        for at, word in enumerate(words[1:])
+    )
+    return found is not None and not relative
 
 
 def _small(named: str) -> str:

@@ -8,10 +8,11 @@ from random import Random
 
 from asd_rewriter.answers import is_yes_no, normalise, parse_options
 from asd_rewriter.cards import TaskCard
-from asd_rewriter.facts import Fact, read_fact
+from asd_rewriter.facts import Fact, joins_options, read_fact
 from asd_rewriter.formats import AnswerFormat
 from asd_rewriter.language import is_english
 from asd_rewriter.rewriter import DISTRACTORS, Declined, Outcome, RewriteRequest, Rewritten
+from asd_rewriter.rules.alternatives import named_alternatives
 from asd_rewriter.rules.boxes import BoxPool
 from asd_rewriter.rules.explanations import to_brief_explanation, to_detailed_explanation
 from asd_rewriter.rules.multiple_choice import NUM_OPTIONS, to_multiple_choice
@@ -24,8 +25,9 @@ NO_WRONG_ANSWER = "no_wrong_answer_in_pool"
 NOT_REWRITABLE = "not_rewritable"
 NOT_ENGLISH = "not_english"
 ALREADY_YES_NO = "already_yes_no"
-POOL, LABELS, OCR, BOXES, OPTIONS = (
-    f"{DISTRACTORS}{source}" for source in ("pool", "labels", "ocr", "boxes", "options")
+ALL_RIGHT = "all_options_right"
+POOL, LABELS, OCR, BOXES, OPTIONS, NAMED = (
+    f"{DISTRACTORS}{source}" for source in ("pool", "labels", "ocr", "boxes", "options", "question")
 )
 
 
@@ -79,12 +81,14 @@ class RuleRewriter:
     def _to_yes_no(self, rng: Random, fact: Fact) -> Rewritten | Declined:
         if is_yes_no(fact.answer):
             return Declined(ALREADY_YES_NO)
+        if fact.native is AnswerFormat.MULTIPLE_CHOICE and joins_options(fact.answer):
+            return Declined(ALL_RIGHT)  # no other option is a false claim
         # Looked for even when the claim will be the answer: a pool without a wrong answer would
         # otherwise yield "yes" only.
         wrong, source = self._wrong(rng, fact, CLAIMS_TRIED)
         if not wrong:
             return Declined(NO_WRONG_ANSWER)
-        claim, natural = rival(fact, wrong)
+        claim, natural = rival(fact, wrong[:1] if source == NAMED else wrong)
         if self._from_deck(2) == 0:
             return to_yes_no(fact, fact.answer, True, natural=natural)
         return to_yes_no(fact, claim, False, (source,), natural)
@@ -105,12 +109,20 @@ class RuleRewriter:
             right = normalise(fact.answer)
             others = [it for it in fact.options if normalise(it) != right]
             return rng.sample(others, min(number, len(others))), OPTIONS
-        seen: list[str] = []
-        if self._ocr_prefix is not None and self._source == POOL:
-            tokens = read_tokens(fact.question, self._ocr_prefix)
-            seen = wrong_tokens(rng, fact, tokens, number)
-        found = self._answers.wrong(rng, fact, number, seen)
-        return found, OCR if seen else self._source
+        seen, source = self._at_hand(rng, fact, number)
+        return self._answers.wrong(rng, fact, number, seen), source
+
+    def _at_hand(self, rng: Random, fact: Fact, number: int) -> tuple[list[str], str]:
+        """Return the wrong answers that the question itself holds; labels come from their set."""
+        if self._source == LABELS:
+            return [], LABELS
+        if named := named_alternatives(fact)[:number]:
+            return named, NAMED
+        if self._ocr_prefix is None:
+            return [], POOL
+        tokens = read_tokens(fact.question, self._ocr_prefix)
+        seen = wrong_tokens(rng, fact, tokens, number)
+        return seen, OCR if seen else POOL
 
     def _rng(self, request: RewriteRequest) -> Random:
         return Random(zlib.crc32(f"{self._seed}:{request.key}:{request.target}".encode()))

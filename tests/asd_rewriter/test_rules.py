@@ -80,6 +80,51 @@ def test_questions_that_need_their_options_keep_them() -> None:
     assert "A. sky" in made(to_brief_explanation(needy)).question
 
 
+@pytest.mark.parametrize(
+    "stem",
+    ["Complete the text. Snails have", "Select the bird.", "Pick one:"],
+)
+def test_tasks_of_choosing_need_their_options(stem: str) -> None:
+    assert fact(f"{stem}\nA. x\nB. y", "B", CHOICE).needs_options
+    assert not fact("Who is to complete it?\nA. x\nB. y", "B", CHOICE).needs_options
+
+
+def test_no_option_is_a_false_claim_where_all_are_right() -> None:
+    rewriter = RuleRewriter(card(), 0)
+    for answer, declined in (("all of the above", True), ("none of the above", False)):
+        asked = turn(f"What is here?\nA. tape\nB. glue\nC. {answer}", "C", CHOICE)
+        (found,) = rewriter.rewrite([RewriteRequest("k", "g", (), asked, YES_NO)])
+        assert isinstance(found, Declined) is declined
+
+
+@pytest.mark.parametrize(
+    ("answer", "stated"),
+    [
+        ("Yes", "The answer is yes."),
+        ("NO", "The answer is no."),
+        ("unanswerable", 'The question cannot be answered: the answer is "unanswerable".'),
+        ("not there", 'The answer is "not there".'),
+        ("both", "The answer is both."),
+        ("he would fall", 'The answer is "he would fall".'),
+        ("the camera moved", 'The answer is "the camera moved".'),
+        ("in a park", 'The answer is "in a park".'),
+        ("itself in the mirror", 'The answer is "itself in the mirror".'),
+        ("Is it a dog or a cat?", 'The answer is "Is it a dog or a cat?"'),
+        ("over 100 years", "The answer is over 100 years."),
+        ("catcher", "The answer is catcher."),
+        ("a trash can", "The answer is a trash can."),
+        ("a big red ball", "The answer is a big red ball."),
+    ],
+)
+def test_answers_in_a_sentence(answer: str, stated: str) -> None:
+    asked = turn("Why is it known?", answer)
+    request = RewriteRequest("k", "g", (), asked, BRIEF)
+    found = to_brief_explanation(fact("Why is it known?", answer))
+    assert made(found).answer.startswith(f"{stated} It is what")
+    assert isinstance(found, Rewritten)
+    assert check(request, found) is None
+
+
 def answer_pool(facts: Sequence[Fact], labels: Sequence[str] | None = None) -> AnswerPool:
     pool = AnswerPool(labels)
     for it in facts:
@@ -146,6 +191,12 @@ def test_wrong_boxes_lie_elsewhere() -> None:
             assert one is not None
             assert two is not None
             assert iou(one, two) <= MAX_IOU
+
+
+def test_a_wrong_box_does_not_hold_the_right_one() -> None:
+    facts = [fact("Where?", it, BOX)
+             for it in ("[0.28, 0.31, 0.43, 0.76]", "[0.08, 0.10, 0.40, 0.98]")]  # fmt: skip
+    assert box_pool(facts).wrong(Random(0), facts[0], 1) == []
 
 
 def test_native_yes_no_and_unknown_formats() -> None:

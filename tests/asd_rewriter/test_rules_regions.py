@@ -10,7 +10,7 @@ from asd_rewriter.checks import check
 from asd_rewriter.facts import POSSIBLE, read_fact
 from asd_rewriter.formats import AnswerFormat, options_block
 from asd_rewriter.rewriter import Declined, Outcome, RewriteRequest, Rewritten
-from asd_rewriter.rules.regions import expression
+from asd_rewriter.rules.regions import expression, which_question
 from asd_rewriter.rules.rewriter import RuleRewriter
 from asd_rewriter.samples import Turn
 from tests.asd_rewriter.conftest import card
@@ -57,13 +57,13 @@ def test_expressions(question: str, named: str | None) -> None:
 
 def test_boxes_are_described() -> None:
     brief = made(box("the dog on the left"), BRIEF)
-    assert brief.question == "Describe the dog on the left and where it is in the picture."
+    assert brief.question == "Describe where the dog on the left is in the picture."
     assert brief.answer == (
         "The dog on the left is in the upper left part of the picture, at [0.1, 0.1, 0.2, 0.2], "
         "covering about 1 % of it."
     )
     detailed = made(box("Where are the dogs?", "[0.2, 0.3, 0.9, 0.9]"), DETAILED)
-    assert detailed.question == "Describe the dogs and where they are in the picture."
+    assert detailed.question == "Describe where the dogs are in the picture."
     assert detailed.answer == (
         "The dogs are in the middle of the picture, at [0.2, 0.3, 0.9, 0.9], covering about 42 % "
         "of it. Seen from the left edge, the box begins at 20 % of the picture's width and ends "
@@ -93,8 +93,12 @@ def test_options_that_speak_of_others_stay_together(last: str) -> None:
         turn = Turn(question=f"What is red?\n{options_block(['sky', 'sea', last])}",
                     answer=answer, format=CHOICE)  # fmt: skip
         assert outcome(turn, SHORT) == Declined("question_needs_its_options")
-        for target in (YES_NO, BRIEF, DETAILED):
+        for target in (BRIEF, DETAILED):
             assert f"C. {last}" in made(turn, target).question
+        if answer == "C" and not last.startswith("n"):
+            assert outcome(turn, YES_NO) == Declined("all_options_right")
+        else:
+            assert f"C. {last}" in made(turn, YES_NO).question
 
 
 def test_sentences_are_quoted_and_numbers_of_words_are_kept() -> None:
@@ -171,3 +175,16 @@ def test_checks_accept_whatever_rules_write(
     for request, found in zip(requests, outcomes[0], strict=True):
         if isinstance(found, Rewritten):
             assert check(request, found) is None
+
+
+@pytest.mark.parametrize(
+    ("named", "verb"),
+    [
+        ("A woman in a dress is cutting a cake.", "match"), ("The man is here", "match"),
+        ("The surfboard the girls are carrying together", "show"), ("The man who is old", "show"),
+    ],
+)  # fmt: skip
+def test_sentences_are_not_taken_for_things(named: str, verb: str) -> None:
+    fact = read_fact(box(named))
+    assert fact is not None
+    assert which_question(fact).startswith(f"Which box {verb}")

@@ -15,6 +15,7 @@ from asd_rewriter.formats import AnswerFormat
 from asd_rewriter.language import is_english
 from asd_rewriter.rewriter import Declined, RewriteRequest, Rewritten
 from asd_rewriter.rules import pool as pool_module
+from asd_rewriter.rules.alternatives import named_alternatives
 from asd_rewriter.rules.kinds import head_of, kind_of
 from asd_rewriter.rules.ocr import read_tokens, wrong_tokens
 from asd_rewriter.rules.pool import AnswerPool
@@ -180,6 +181,58 @@ def test_the_wording_does_not_give_the_truth_away(wrong: str, natural: bool) -> 
     made = [rewritten(rewriter, turn, YES_NO) for _ in range(4)]
     assert sorted(it.turn.answer for it in made) == ["no", "no", "yes", "yes"]
     assert all(("fallback_wording" not in it.notes) is natural for it in made)
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "others"),
+    [
+        ("Are those sheep or goats?", "goats", ["sheep"]),
+        ("Is the bag to the left or to the right of the girl?", "right", ["left"]),
+        ("Is the spoon in the top or bottom part of the image?", "top", ["bottom"]),
+        ("Is the spoon in the top or bottom part of the image?", "bottom", ["top"]),
+        ("Are they plain, striped or checkered?", "checkered", ["plain", "striped"]),
+        ("Are they plain, striped or checkered?", "striped", ["plain", "checkered"]),
+        ("is this my credit card or my library card", "library card", ["credit card"]),
+        ("Which is taller, the boy or the tree?", "tree", ["boy"]),
+        ("What is not on the plate, meat or vegetables?", "meat", ["vegetables"]),
+        ("Is the toilet seat up or down?", "Up", ["down"]),
+        ("Does this can have a pull tab or do I need an opener?", "pull tab", []),
+        ("Are those sheep or goats?", "both", []),
+        ("What is on the table or chair?", "cat", []),
+        ("Is it grey or gray?", "gray", []),
+    ],
+)
+def test_alternatives_that_a_question_names(question: str, answer: str, others: list[str]) -> None:
+    assert named_alternatives(fact(question, answer)) == others
+
+
+def test_named_alternatives_come_first() -> None:
+    rewriter = RuleRewriter(card(), 0)
+    for answer in ("squirrels", "cows", "horses", "dogs"):
+        rewriter.learn(fact("What are those?", answer))
+    turn = Turn(question="Are those sheep or goats?", answer="goats", format=SHORT)
+    chosen = rewritten(rewriter, turn, CHOICE)
+    assert chosen.notes == ("distractors:question",)
+    listed = parse_options(chosen.turn.question)
+    assert listed is not None
+    assert {"sheep", "goats"} < set(listed.options)
+    claims = {rewritten(rewriter, turn, YES_NO).claim for _ in range(4)}
+    assert claims == {"sheep", "goats"}
+
+
+@pytest.mark.parametrize(
+    ("question", "right", "poor"),
+    [
+        ("What is this?", "dog", "unanswerable"), ("What is this?", "dog", "собака кот"),
+        ("What is this?", "dog", "un gato"), ("Who is this?", "Abraham Lincoln", "man"),
+    ],
+)  # fmt: skip
+def test_poor_answers_come_last(question: str, right: str, poor: str) -> None:
+    others = ("ant", "bee", "cow")
+    pool = pool_of([fact(question, it) for it in (poor, poor, poor, *others, right)])
+    for seed in range(10):
+        assert set(pool.wrong(Random(seed), fact(question, right), 3)) == set(others)
+    assert poor in pool.wrong(Random(0), fact(question, right), 4)
 
 
 ENGLISH = ["Where?", "Name it.", "What colour is the bus?", "", "dog left", "42", "How many?",

@@ -117,7 +117,7 @@ def _number(words: list[str], lenient: bool, counted: bool) -> Number | None:
     if not words or not all(_fits_before(word) for word in words[:-1]):
         return None
     head = words[-1]
-    if not _LOWER.fullmatch(head) or head in PREPOSITIONS or head in AUXILIARIES:
+    if not _LOWER.fullmatch(head) or head in PREPOSITIONS | AUXILIARIES | PRONOUNS:
         return None
     if any(word.isdigit() or word in NUMBER_WORDS for word in words):
         return None

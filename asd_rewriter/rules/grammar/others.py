@@ -90,7 +90,7 @@ def read_how(words: Words) -> Frame | None:
     if small[0] == "much":
         return _cost(small[1], words[2:])
     if small[0] in ("old", "tall", "long", "big", "high", "wide", "deep") and small[1] in BE:
-        subject = read_subject(words[2:])
+        subject = None if is_gerund(small[-1]) else read_subject(words[2:])
         return None if subject is None else Frame(Slot.MEASURE, small[1], subject, noun=small[0])
     return None
 

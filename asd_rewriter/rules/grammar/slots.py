@@ -74,6 +74,8 @@ def _property(frame: Frame, claim: str) -> Filled | None:
 def _thing(frame: Frame, claim: str) -> Filled | None:
     kind = frame.noun.split()[-1] if frame.noun else ""
     one = singular(kind) or kind
+    if claim.lower() in _SIDES:
+        return None
     if claim[0].isupper():
         if kind in PROPER_KINDS and _NAME.fullmatch(claim):
             wants_the = _WANTS_THE.search(claim) or frame.subject == "there"
@@ -201,16 +203,22 @@ def _activity(frame: Frame, claim: str) -> Filled | None:
     words = claim.split()
     if not claim.islower() or len(words) > 6 or not is_gerund(words[0]):
         return None
-    if len(words) > 1 and words[-1] in ("and", "or", "the", "a"):
+    if len(words) > 1 and words[-1] in _NOT_LAST:
         return None
     return Filled(claim, claim)
 
 
+_NOT_LAST = ("and", "or", "the", "a", "it", "them", "him")
+
+
 def _side(frame: Frame, claim: str) -> Filled | None:
     claim = lowered(claim)
-    if claim not in ("left", "right", "front", "back", "top", "bottom"):
+    if claim not in _SIDES:
         return None
     return Filled(f"the {claim} {frame.noun}", claim)
+
+
+_SIDES = ("left", "right", "front", "back", "top", "bottom")
 
 
 def _choice(frame: Frame, claim: str) -> Filled | None:

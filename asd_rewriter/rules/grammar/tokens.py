@@ -18,7 +18,7 @@ Words = Sequence[str]
 _SUBJECT = re.compile(r"[\w'&. -]{1,90}")
 _BARE = PRONOUNS - {"you", "we"}
 _LAST_PARTS = word_set("made full top front filled covered next out instead")
-_SMALL = word_set("and or who which that where what to not")
+_SMALL = word_set("and or who which that where what to not as than doing")
 
 
 def read_subject(words: Words) -> str | None:

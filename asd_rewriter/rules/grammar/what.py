@@ -26,6 +26,10 @@ _TEXTS = word_set("written printed engraved spelled typed painted handwritten in
 _SAYING = word_set("say read spell")
 _NOT_DOING = word_set("do mean look stand represent call like think suggest want use go")
 _PROPERTIES = word_set("shape pattern condition gender size texture design")
+_DONE_TO = word_set("to about for")
+_MEANS = word_set("with on in into onto from under")
+_RESTING = word_set("lying laying sitting standing sleeping resting leaning being walking running")
+"""Verbs without an object of their own."""
 _LIKE_TAILS = ("", "in the picture", "in this picture", "in the photo", "in this photo", "outside")
 _ENDINGS = (
     "made out of", "made of", "made from", "on top of", "in front of", "next to", "full of",
@@ -60,7 +64,8 @@ def _with_be(verb: str, rest: Words, noun: str, kind: bool) -> Frame | None:
         return Frame(Slot.QUOTE, verb, None, after=text)
     if is_gerund(first) or is_state(first):
         ends = last in PREPOSITIONS and len(rest) > 1
-        active = _verb_of(first) if is_gerund(first) else ""
+        doing = small[1] if first == "being" and len(small) > 1 else first
+        active = _verb_of(doing) if is_gerund(first) else ""
         thing = Frame(Slot.THING, verb, None, after=text, noun=noun, kind=kind, verb=active)
         return None if ends or first in ("called", "wrong") else thing
     return _with_gerund(verb, rest, noun, kind) or _with_subject(verb, rest, noun, kind)
@@ -76,9 +81,12 @@ def _with_gerund(verb: str, rest: Words, noun: str, kind: bool) -> Frame | None:
         return None
     subject, doing, after = found
     if doing == "doing" and not noun:
-        ends = after and (after[0].lower() not in PREPOSITIONS or len(after) < 2)
+        first = after[0].lower() if after else ""
+        ends = after and (first not in PREPOSITIONS - _DONE_TO or len(after) < 2)
         return None if ends else Frame(Slot.ACTIVITY, verb, subject, after=" ".join(after))
-    around = around_object(after)
+    around = around_object(after) or _with_means(after)
+    if doing in _RESTING and around is not None and not around[0]:
+        return None
     if around is None or doing in ("trying", "going", "getting", "doing", "being"):
         return None
     if doing == "saying":
@@ -87,6 +95,12 @@ def _with_gerund(verb: str, rest: Words, noun: str, kind: bool) -> Frame | None:
     noun = noun.removeprefix("colour ")
     before = joined(doing, around[0])
     return Frame(slot, verb, subject, before, around[1], noun, kind, verb=_verb_of(doing))
+
+
+def _with_means(after: Words) -> tuple[str, str] | None:
+    """What is he cutting the paper with? The verb has its object; the preposition has none."""
+    used = len(after) > 2 and after[-1].lower() in _MEANS and read_subject(after[:-1]) is not None
+    return (" ".join(after), "") if used else None
 
 
 def _with_subject(verb: str, rest: Words, noun: str, kind: bool) -> Frame | None:

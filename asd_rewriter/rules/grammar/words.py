@@ -105,7 +105,7 @@ ATTRIBUTES = word_set(
 UNCERTAIN_HEADS = word_set(
     "job profession occupation purpose reason point difference relationship meaning expression"
     " weather mood position result problem matter theme message function role effect cause topic"
-    " main best rest lady's man's woman's this that age height ingredient"
+    " opposite status main best rest lady's man's woman's this that age height ingredient"
 )
 KINDS = word_set("piece item kind type sort style breed variety species form")
 BRANDS = word_set("brand make model")
@@ -129,6 +129,7 @@ UNSURE = frozenset(
         "not sure", "yes", "no", "no one", "nobody", "can't tell", "cannot tell", "i don't know",
         "not possible", "unclear", "unreadable", "other", "both", "neither", "either", "all",
         "everything", "everyone", "everybody", "nowhere", "don't know", "idk", "not visible", "it",
+        "not there",
         "maybe", "any", "same", "different", "all of the above", "none of the above",
         "nothing visible", "too blurry", "blurry", "true", "false", "someone", "something",
     }
