@@ -16,7 +16,7 @@ from typing import Any
 
 HALF_WAY = {
     "validate": "service.workflow.phases.validate:validate_task",
-    "rewrite": "service.workflow.phases.rewrite:rewrite",
+    "rewrite": "service.workflow.phases.rewrite:write_samples",
     "train": "service.executors.local:LocalExecutor.poll",
     "register": "adapters_store.store:VersionStore.publish",
     "evaluate": "service.workflow.phases.evaluate:predict_all",
