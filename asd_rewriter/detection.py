@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
+from functools import lru_cache, partial
 
 from pydantic import BaseModel, ConfigDict
 
@@ -32,24 +34,30 @@ _ANOTHER_KIND = ("no_options", "box_unreadable", "not_yes_or_no")
 
 def own_format(question: str, answer: str, asked: AnswerFormat | None = None) -> AnswerFormat:
     """Return the format that an answer shows by itself; `asked`: what an instruction asks for."""
-    if (box := parse_box(answer)) and box_problem(box) is None:
-        return _BOX
-    if _names_option(question, answer):
+    alone, letter = _by_itself(answer)
+    if letter and _has_option(question, letter):
         return _CHOICE
-    if is_yes_no(answer):
-        return _YES_NO
-    if asked in (_CAPTION, _SHORT, *_LONG):
-        return asked
+    if alone in (_BOX, _YES_NO):
+        return alone
+    return asked if asked in (_CAPTION, _SHORT, *_LONG) else alone
+
+
+@lru_cache(maxsize=2**14)
+def _by_itself(answer: str) -> tuple[AnswerFormat, str | None]:
+    """Return an answer's format if its question has no options, and its letter if it is one."""
     words = answer.count(" ") + 1
-    if words < BRIEF_FROM_WORDS:
-        return _SHORT
-    return _BRIEF if words < DETAILED_FROM_WORDS else _DETAILED
+    found = _SHORT if words < BRIEF_FROM_WORDS else _BRIEF
+    found = found if words < DETAILED_FROM_WORDS else _DETAILED
+    if is_yes_no(answer):
+        found = _YES_NO
+    if (box := parse_box(answer)) and box_problem(box) is None:
+        found = _BOX
+    return found, parse_letter(answer)
 
 
-def _names_option(question: str, answer: str) -> bool:
-    letter = parse_letter(answer)
-    listed = parse_options(question) if letter else None
-    return listed is not None and letter in list(OPTION_LETTERS[: len(listed.options)])
+def _has_option(question: str, letter: str) -> bool:
+    listed = parse_options(question)
+    return listed is not None and letter in OPTION_LETTERS[: len(listed.options)]
 
 
 def format_under(
@@ -67,6 +75,23 @@ def format_under(
         return native_format(card.answer_format, answer)
     own = own_format(question, answer, asked)
     return _SHORT if own in (_BRIEF, _CAPTION) else own
+
+
+def formats_under(
+    card: TaskCard,
+) -> Callable[[str, str, AnswerFormat | None], AnswerFormat | Wrong]:
+    """Return `format_under` for one card, quick for answers that come again and again."""
+    if card.answer_format is _CHOICE:
+        return partial(format_under, card)
+
+    @lru_cache(maxsize=2**14)
+    def whatever_is_asked(answer: str, asked: AnswerFormat | None) -> AnswerFormat | Wrong | None:
+        return None if parse_letter(answer) else format_under(card, "", answer, asked)
+
+    def told(question: str, answer: str, asked: AnswerFormat | None) -> AnswerFormat | Wrong:
+        return whatever_is_asked(answer, asked) or format_under(card, question, answer, asked)
+
+    return told
 
 
 class Seen(BaseModel):

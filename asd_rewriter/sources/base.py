@@ -59,7 +59,9 @@ class JsonFiles:
                         if isinstance(found, UnreadableRow):
                             raise _refusal(path, found)
                         number = before + found.spot.row
-                        yield RawRow(Spot(found.spot.line, number), found.value)
+                        if before:
+                            found = RawRow(Spot(found.spot.line, number), found.value)
+                        yield found
             except OSError as error:
                 raise InputRefused(f"cannot read {path}: {error.strerror}.") from error
 

@@ -7,7 +7,7 @@ after or into the question. All of this is written back as it was.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -18,13 +18,14 @@ from asd_rewriter.conversations import (
     read_references,
     read_texts,
 )
-from asd_rewriter.formats import AnswerFormat, strip_instruction, with_instruction
+from asd_rewriter.formats import INSTRUCTIONS, AnswerFormat, strip_instruction
 from asd_rewriter.limits import RowLimits
 from asd_rewriter.rows import CAPTION_QUESTION
 
 EMBEDDED = "embedded"
 """Stands for an image that the row holds itself, without naming a file."""
 Overrides = Mapping[AnswerFormat, str]
+Strip = Callable[[str], tuple[str, AnswerFormat | None]]
 
 
 class BadRow(Exception):
@@ -56,7 +57,23 @@ class Conversation:
     turns: list[RowTurn]
 
 
-def take_apart(value: Any, limits: RowLimits, overrides: Overrides) -> Conversation:
+def stripping(overrides: Overrides) -> Strip:
+    """Return `strip_instruction` for one card; a known wording as the last line costs little."""
+    lines: dict[str, AnswerFormat] = {}
+    for asked, wording in [*overrides.items(), *INSTRUCTIONS.items()]:
+        lines.setdefault(wording, asked)
+    if any("\n" in wording for wording in lines):
+        lines.clear()
+
+    def strip(text: str) -> tuple[str, AnswerFormat | None]:
+        at = text.rfind("\n")
+        asked = lines.get(text[at + 1 :]) if at >= 0 else None
+        return (text[:at], asked) if asked is not None else strip_instruction(text, overrides)
+
+    return strip
+
+
+def take_apart(value: Any, limits: RowLimits, strip: Strip) -> Conversation:
     """Return a row's conversation. Raises BadRow."""
     if not isinstance(value, dict):
         raise BadRow("not_an_object", f"the row is {kind_of(value)}")
@@ -64,7 +81,7 @@ def take_apart(value: Any, limits: RowLimits, overrides: Overrides) -> Conversat
     try:
         images = _read_images(value, limits)
         texts = read_texts(_said(value), limits, _refuse)
-        turns = _read_turns(texts, value, overrides)
+        turns = _read_turns(texts, value, strip)
         _check_marks(texts, len(images))
     except BadRow as error:
         error.row_id = row_id
@@ -78,16 +95,22 @@ def put_together(
     questions: list[str],
     answers: list[str | None],
 ) -> dict[str, Any]:
-    """Return a copy of a row with new questions (instruction included), and answers where given."""
+    """Return a row with new questions (instruction included), and answers where given.
+
+    A row that differs is a copy.
+    """
     where, _, text_key = _shape(value)
-    said = list(value[where])
+    said, changed = value[where], {}
     at = 1 if _has_system(said) else 0
     for turn, question, answer in zip(turns, questions, answers, strict=True):
-        said[at] = {**said[at], text_key: framed(turn, question)}
+        if (text := framed(turn, question)) != said[at][text_key]:
+            changed[at] = {**said[at], text_key: text}
         if answer is not None:
-            said[at + 1] = {**said[at + 1], text_key: answer}
+            changed[at + 1] = {**said[at + 1], text_key: answer}
         at += 2
-    return {**value, where: said}
+    if not changed:
+        return value
+    return {**value, where: [changed.get(index, it) for index, it in enumerate(said)]}
 
 
 def framed(turn: RowTurn, question: str) -> str:
@@ -96,11 +119,6 @@ def framed(turn: RowTurn, question: str) -> str:
         lost = turn.question.count(IMAGE_MARK) - question.count(IMAGE_MARK)
         question = f"{IMAGE_MARK}\n" * max(lost, 0) + question
     return f"{turn.before}{question}{turn.after}"
-
-
-def asked_with(question: str, answer_format: AnswerFormat, overrides: Overrides) -> str:
-    """Return a question followed by exactly one instruction line."""
-    return with_instruction(question, answer_format, overrides)
 
 
 def _read_id(value: dict[str, Any], limits: RowLimits) -> str | None:
@@ -171,23 +189,23 @@ def _said(value: dict[str, Any]) -> Any:
     ]
 
 
-def _read_turns(texts: list[str], value: dict[str, Any], overrides: Overrides) -> list[RowTurn]:
+def _read_turns(texts: list[str], value: dict[str, Any], strip: Strip) -> list[RowTurn]:
     references = (
         read_references(value["answers"], len(texts) // 2, _refuse)
         if value.get("answers")
         else [()] * (len(texts) // 2)
     )
     return [
-        _read_turn(2 * index, texts[2 * index], texts[2 * index + 1], its, overrides)
+        _read_turn(2 * index, texts[2 * index], texts[2 * index + 1], its, strip)
         for index, its in enumerate(references)
     ]
 
 
 def _read_turn(
-    index: int, text: str, answer: str, references: tuple[str, ...], overrides: Overrides
+    index: int, text: str, answer: str, references: tuple[str, ...], strip: Strip
 ) -> RowTurn:
     before, body, after = _frame(text)
-    question, asked = strip_instruction(body, overrides)
+    question, asked = strip(body)
     question = question.strip()
     if not question and asked is AnswerFormat.CAPTION:
         question = CAPTION_QUESTION

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from zlib import crc32
 
 from pydantic import ConfigDict, Field
 
-from asd_rewriter.answer_rules import canonical_answer
+from asd_rewriter.answer_rules import Wrong, canonical_answer
 from asd_rewriter.cards import TaskCard
 from asd_rewriter.conversations import IMAGE_MARK
-from asd_rewriter.detection import Detector, format_under
-from asd_rewriter.formats import AnswerFormat
+from asd_rewriter.detection import Detector, formats_under
+from asd_rewriter.formats import AnswerFormat, with_instruction
 from asd_rewriter.limits import RowLimits
 from asd_rewriter.mix import RewrittenSample
 from asd_rewriter.readers import RawRow
@@ -24,8 +25,9 @@ from asd_rewriter.sources.conversations import (
     BadRow,
     Conversation,
     RowTurn,
-    asked_with,
+    Strip,
     put_together,
+    stripping,
     take_apart,
 )
 from asd_rewriter.sources.errors import InputRefused
@@ -58,6 +60,14 @@ class SourceSamples:
     bad: BadRows = field(default_factory=BadRows)
     counts: dict[str, int] = field(default_factory=dict)
 
+    @cached_property
+    def _strip(self) -> Strip:
+        return stripping(self.card.instructions)
+
+    @cached_property
+    def _format(self) -> Callable[[str, str, AnswerFormat | None], AnswerFormat | Wrong]:
+        return formats_under(self.card)
+
     def __iter__(self) -> Iterator[SourceSample]:
         """Yield the samples in the rows' order."""
         first, seen, number = "rows" not in self.counts, _SeenIds(), 0
@@ -73,7 +83,7 @@ class SourceSamples:
             raise InputRefused(_strict_refusal(self.bad, number))
 
     def _sample(self, row: RawRow, seen: _SeenIds) -> SourceSample:
-        found = take_apart(row.value, self.limits, self.card.instructions)
+        found = take_apart(row.value, self.limits, self._strip)
         turns = tuple([self._turn(found, turn) for turn in found.turns])
         return SourceSample(
             id=seen.unlike(found.id, row.spot.row), images=found.images, turns=turns,
@@ -81,7 +91,7 @@ class SourceSamples:
         )  # fmt: skip
 
     def _turn(self, row: Conversation, turn: RowTurn) -> Turn:
-        found = format_under(self.card, turn.question, turn.answer, turn.asked)
+        found = self._format(turn.question, turn.answer, turn.asked)
         if not isinstance(found, AnswerFormat):
             rule, message, _ = found
             raise BadRow(rule, message, row.id)
@@ -94,11 +104,11 @@ def detect(source: Source, detector: Detector, limits: RowLimits) -> Iterator[in
 
     Of captions and the like, whose answers may be of any kind, no row is bad here.
     """
-    number = 0
+    number, strip = 0, stripping({})
     for row in source.rows():
         number = row.spot.row
         try:
-            found = take_apart(row.value, limits, {})
+            found = take_apart(row.value, limits, strip)
         except BadRow:
             continue
         for turn in found.turns:
@@ -114,7 +124,8 @@ def rewritten_row(done: RewrittenSample, card: TaskCard) -> dict[str, Any]:
     before = done.before
     assert isinstance(before, SourceSample)
     questions = [
-        asked_with(turn.question, turn.format, card.instructions) for turn in done.sample.turns
+        with_instruction(turn.question, turn.format, card.instructions)
+        for turn in done.sample.turns
     ]
     answers = [
         None if turn is old else turn.answer

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from asd_rewriter.cards import TaskCard
-from asd_rewriter.detection import Detection, Detector, card_name, format_under, own_format
+from asd_rewriter.detection import (
+    Detection,
+    Detector,
+    card_name,
+    format_under,
+    formats_under,
+    own_format,
+)
 from asd_rewriter.formats import AnswerFormat
 from tests.asd_rewriter.conftest import card
 
@@ -48,6 +55,8 @@ def test_under_a_card_each_turn_has_its_own_format(
     under: TaskCard, question: str, answer: str, found: str
 ) -> None:
     told = format_under(under, question, answer)
+    quick = formats_under(under)
+    assert [quick(question, answer, None) for _ in "ab"] == [told, told]
     assert (told if isinstance(told, AnswerFormat) else told[0]) == found
 
 

@@ -9,19 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asd_rewriter.formats import INSTRUCTIONS, AnswerFormat
+from asd_rewriter.formats import INSTRUCTIONS, AnswerFormat, strip_instruction, with_instruction
 from asd_rewriter.limits import RowLimits
-from asd_rewriter.sources.conversations import BadRow, asked_with, put_together, take_apart
+from asd_rewriter.sources.conversations import BadRow, put_together, stripping, take_apart
 from tests.asd_rewriter.conftest import row
 
 SHORT, YES_NO, *_ = AnswerFormat
 LINE = INSTRUCTIONS[SHORT]
+STRIP = stripping({})
 
 
 def again(value: dict[str, Any]) -> dict[str, Any]:
     """Return a row after reading and writing, each question asked for a short answer."""
-    found = take_apart(value, RowLimits(), {})
-    asked = [asked_with(turn.question, SHORT, {}) for turn in found.turns]
+    found = take_apart(value, RowLimits(), STRIP)
+    asked = [with_instruction(turn.question, SHORT) for turn in found.turns]
     return put_together(value, found.turns, asked, [None] * len(asked))
 
 
@@ -54,7 +55,7 @@ def test_answers_and_unknown_keys_are_not_touched() -> None:
     value = asked(f"What?\n{LINE}")
     before = repr(value)
     assert again(value) == value
-    found = take_apart(value, RowLimits(), {})
+    found = take_apart(value, RowLimits(), STRIP)
     done = put_together(value, found.turns, ["Why?"], ["so"])
     assert [it["value"] for it in done["conversations"]] == ["Why?", "so"]
     assert done["conversations"][0]["w"] == 2
@@ -72,7 +73,7 @@ def test_the_row_keeps_its_own_shape(
              (names[1], "b")]  # fmt: skip
     said = [("system", "Be brief.")] * system + texts
     value = {"id": 3, where: [dict(zip(keys, it, strict=True)) for it in said]}
-    found = take_apart(value, RowLimits(), {})
+    found = take_apart(value, RowLimits(), STRIP)
     assert [(it.question, it.answer) for it in found.turns] == [("What?", "a"), ("And?", "b")]
     assert again(value) == value
 
@@ -87,12 +88,12 @@ def test_the_row_keeps_its_own_shape(
 def test_images_are_named_as_the_row_names_them(
     changes: dict[str, Any], images: tuple[str, ...]
 ) -> None:
-    assert take_apart(row("1", "What?", "red") | changes, RowLimits(), {}).images == images
+    assert take_apart(row("1", "What?", "red") | changes, RowLimits(), STRIP).images == images
 
 
 def test_a_mark_inside_a_question_is_not_lost_by_a_new_wording() -> None:
     value = asked("Is <image> a bus?")
-    found = take_apart(value, RowLimits(), {})
+    found = take_apart(value, RowLimits(), STRIP)
     done = put_together(value, found.turns, ["Is it a tram?"], ["no"])
     assert done["conversations"][0]["value"] == "<image>\nIs it a tram?"
 
@@ -121,7 +122,7 @@ BAD: dict[str, list[Any]] = {
 @pytest.mark.parametrize(("rule", "value"), [(it, row) for it, rows in BAD.items() for row in rows])
 def test_bad_rows_have_a_reason(rule: str, value: Any) -> None:
     with pytest.raises(BadRow) as caught:
-        take_apart(value, RowLimits(), {})
+        take_apart(value, RowLimits(), STRIP)
     assert caught.value.rule == rule
 
 
@@ -138,4 +139,20 @@ JSON = st.recursive(
 @given(JSON)
 def test_any_json_is_read_or_refused(value: Any) -> None:
     with contextlib.suppress(BadRow):
-        assert take_apart(value, RowLimits(), {}).turns
+        assert take_apart(value, RowLimits(), STRIP).turns
+
+
+OWN = ["One word!", "Tell me\nOne word!", LINE, "yes"]
+
+
+@given(
+    st.lists(st.sampled_from([*OWN, *INSTRUCTIONS.values(), "What?", "", "\n", " ", "Name it. "]),
+             max_size=5),
+    st.dictionaries(st.sampled_from(AnswerFormat), st.sampled_from(OWN), max_size=3),
+    st.sampled_from(["\n", " "]),
+)  # fmt: skip
+def test_the_short_way_strips_as_the_long_one(
+    pieces: list[str], overrides: dict[AnswerFormat, str], between: str
+) -> None:
+    text = between.join(pieces)
+    assert stripping(overrides)(text) == strip_instruction(text, overrides)
