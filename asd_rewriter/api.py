@@ -16,6 +16,7 @@ from asd_rewriter.plan import RewritePlan
 from asd_rewriter.readers import RawRow
 from asd_rewriter.report import RewriteReport
 from asd_rewriter.rewriter import Rewriter
+from asd_rewriter.samples import turn_key
 from asd_rewriter.sources.bad_rows import BadSpot
 from asd_rewriter.sources.base import Kind, Source
 from asd_rewriter.sources.errors import InputRefused
@@ -165,10 +166,8 @@ class _Rest:
 
 
 def _write_changes(changes: TextIO, done: RewrittenSample, row: int) -> None:
-    pairs = zip(done.before.turns, done.sample.turns, strict=True)
-    for index, (before, after) in enumerate(pairs):
-        if after is not before:
-            changes.write(encoded({
-                "key": f"{done.before.id}#{index}", "row": row,
-                "before": before.model_dump(mode="json"), "after": after.model_dump(mode="json"),
-            }) + "\n")  # fmt: skip
+    for index, before, after in done.changed():
+        changes.write(encoded({
+            "key": turn_key(done.before.id, index), "row": row,
+            "before": before.model_dump(mode="json"), "after": after.model_dump(mode="json"),
+        }) + "\n")  # fmt: skip

@@ -1,6 +1,6 @@
 """Mixing: X % of a task's turns get another format, in equal shares, stratified by answer.
 
-The samples are read twice, so that memory does not grow with their number: first the rewriter
+The samples are read twice, so that no more than a window of them is in memory: first the rewriter
 learns the task's facts and the answers are counted, then the chosen turns are rewritten. A rewriter
 that prepares its answers has them read once more in between.
 """
@@ -19,7 +19,7 @@ from asd_rewriter.planning import Census, Dealer, Pick, Planner
 from asd_rewriter.report import RewriteReport, Tally
 from asd_rewriter.rewriter import Declined, Outcome, Rewriter, RewriteRequest, Rewritten
 from asd_rewriter.rules.rewriter import RuleRewriter
-from asd_rewriter.samples import Sample, Turn
+from asd_rewriter.samples import Sample, Turn, turn_key
 from asd_rewriter.selection import share_of
 
 Stage = Literal["read", "write"]
@@ -35,6 +35,13 @@ class RewrittenSample:
 
     sample: Sample
     before: Sample
+
+    def changed(self) -> Iterator[tuple[int, Turn, Turn]]:
+        """Yield each rewritten turn: its place, from 0, and itself before and after."""
+        pairs = zip(self.before.turns, self.sample.turns, strict=True)
+        for index, (before, after) in enumerate(pairs):
+            if after is not before:
+                yield index, before, after
 
 
 class RewriteStream:
@@ -149,7 +156,7 @@ def _windows(samples: Iterable[Sample]) -> Iterator[list[Sample]]:
 
 
 def _request(sample: Sample, pick: Pick) -> RewriteRequest:
-    key = f"{sample.id}#{pick.index}"
+    key = turn_key(sample.id, pick.index)
     return RewriteRequest(key, sample.id, sample.images, pick.turn, pick.target)
 
 

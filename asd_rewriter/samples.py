@@ -36,6 +36,11 @@ class Sample(BaseModel):
     turns: tuple[Turn, ...] = Field(min_length=1)
 
 
+def turn_key(sample_id: str, index: int) -> str:
+    """Return the name of a turn: its sample's id and its place in it, from 0."""
+    return f"{sample_id}#{index}"
+
+
 def write_samples(path: Path, samples: Iterable[Sample]) -> int:
     """Write samples as JSON lines to `path`; return how many were written."""
     count = 0

@@ -1,4 +1,4 @@
-"""Choosing what to rewrite: X % of the units, stratified by answer, in memory that does not grow.
+"""Choosing what to rewrite: X % of the units, stratified by answer, in memory that is fixed.
 
 The samples are counted first; each answer then gets its quota, to within one, by systematic
 sampling over the strata; and as the samples come a second time, selection sampling (Knuth, The Art

@@ -90,9 +90,7 @@ class LlmRewriter:
         if missing and not self._asker.budget.closed:
             self._asker.ask(grouped(missing, self._settings.turns_per_call))
         return [
-            self._rules.rewrite([request])[0]
-            if question is None
-            else self._finish(request, question)
+            self._rules.rewrite([request])[0] if question is None else self._finish(question)
             for request, question in zip(requests, questions, strict=True)
         ]
 
@@ -104,13 +102,11 @@ class LlmRewriter:
             self._scope = scope_of(self._settings, model_digest(self._settings, self._cache))
         return self._scope
 
-    def _finish(self, request: RewriteRequest, question: Question | None) -> Outcome:
-        if question is None:
-            return self._rules.rewrite([request])[0]
+    def _finish(self, question: Question) -> Outcome:
         settled = self._asker.look_up(question) or Settled(reason=BUDGET_SPENT)
         if settled.reason is not None:
             return Failed(settled.reason)
-        size = _DECKS.get(request.target)
+        size = _DECKS.get(question.request.target)
         return build(question, settled.texts, 0 if size is None else self._from_deck(size))
 
     def _from_deck(self, size: int) -> int:

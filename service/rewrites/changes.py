@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from asd_rewriter.formats import AnswerFormat
 from asd_rewriter.mix import RewrittenSample
-from asd_rewriter.samples import Sample, Turn
+from asd_rewriter.samples import Sample, Turn, turn_key
 
 
 class Change(BaseModel):
@@ -37,20 +37,14 @@ class Change(BaseModel):
     after: Turn
 
 
-def turn_key(sample_id: str, turn: int) -> str:
-    """Return the name of a turn, as in the examples of a rewrite report."""
-    return f"{sample_id}#{turn}"
-
-
 def changes_of(item: RewrittenSample) -> Iterator[Change]:
     """Yield what is different in a rewritten sample."""
-    before, after = item.before, item.sample
-    for turn, (old, new) in enumerate(zip(before.turns, after.turns, strict=True)):
-        if old is not new:
-            yield Change(
-                format=new.format, key=turn_key(before.id, turn), sample=before.id, turn=turn,
-                images=before.images, before=old, after=new,
-            )  # fmt: skip
+    sample = item.before
+    for turn, before, after in item.changed():
+        yield Change(
+            format=after.format, key=turn_key(sample.id, turn), sample=sample.id, turn=turn,
+            images=sample.images, before=before, after=after,
+        )  # fmt: skip
 
 
 def write_changes(file: IO[str], items: Iterable[RewrittenSample]) -> Iterator[Sample]:
