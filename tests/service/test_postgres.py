@@ -172,11 +172,11 @@ def test_a_lock_that_the_database_dropped_is_taken_again_or_missed(url: str) -> 
 
 
 def _drop_connections(db: Database) -> None:
-    """End all other sessions of the database, as a restart of the server does."""
+    """End all other sessions of the database and wait for it, as a restart of the server does."""
     query = "pid <> pg_backend_pid() AND datname = current_database()"
     with db.engine.connect() as connection:
         connection.execute(
-            text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {query}")
+            text(f"SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE {query}")
         )
 
 
