@@ -8,7 +8,7 @@ from functools import cached_property
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from eval.items import EvalItem
+from eval.items import Constraint, EvalItem
 
 
 class Decoding(BaseModel):
@@ -27,8 +27,11 @@ class Decoding(BaseModel):
     seed: int = 0
     extra: dict[str, JsonValue] = Field(default_factory=dict)
 
-    def request_fields(self) -> dict[str, JsonValue]:
-        """Return the fields of an OpenAI chat request that fix the decoding."""
+    def request_fields(self, constraint: Constraint | None = None) -> dict[str, JsonValue]:
+        """Return the fields of an OpenAI chat request that fix the decoding.
+
+        A constraint becomes vLLM's field `structured_outputs`.
+        """
         greedy: dict[str, JsonValue] = {
             "max_tokens": self.max_tokens,
             "temperature": 0.0,
@@ -37,6 +40,8 @@ class Decoding(BaseModel):
             "presence_penalty": 0.0,
             "seed": self.seed,
         }
+        if constraint is not None:
+            greedy["structured_outputs"] = constraint.model_dump(mode="json", exclude_none=True)
         return self.extra | greedy
 
     @cached_property

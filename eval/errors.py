@@ -6,6 +6,7 @@
     +-- InvalidGateInput      two rows that cannot be compared
     +-- PredictionsMissing    scoring was asked for, but some items have no answer
     +-- ItemImageMissing      an item names an image that the blob folder does not hold
+    +-- ConstraintUnsupported an answer was to be forced by a predictor that cannot
     +-- EngineError
         +-- EngineGone        the engine did not answer within the retry budget; a resume helps
         +-- EngineRefused     the engine answered with an error that a retry cannot change
@@ -63,6 +64,13 @@ class ItemImageMissing(EvalError, LookupError):
 
     status = 422
     code = "item_image_missing"
+
+
+class ConstraintUnsupported(EvalError, ValueError):
+    """An item forces its answer, and the predictor cannot."""
+
+    status = 422
+    code = "constraint_unsupported"
 
 
 class EngineError(EvalError):

@@ -7,11 +7,44 @@ import json
 from collections.abc import Iterable
 from functools import cached_property
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from asd_rewriter.cards import Metric, TaskCard
 from asd_rewriter.formats import AnswerFormat, with_instruction
 from asd_rewriter.samples import Sample, Turn
+
+MAX_CHOICES = 256
+MAX_CHOICE_LENGTH = 60
+"""In characters: a longer text might not fit into an answer's tokens."""
+
+
+class Constraint(BaseModel):
+    """What an answer may be, for engines that force it by structured decoding.
+
+    Args:
+        choice: the texts to choose from: 2 to 256 that differ, of 1 to 60 characters.
+        regex: what the whole answer has to match, of bounded length. Exactly one of both is set.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    choice: tuple[str, ...] | None = Field(default=None, min_length=2, max_length=MAX_CHOICES)
+    regex: str | None = Field(default=None, min_length=1, max_length=1000)
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Constraint:
+        if (self.choice is None) == (self.regex is None):
+            raise ValueError("a constraint has either a choice or a regex: set exactly one")
+        texts = self.choice or ()
+        if len(set(texts)) < len(texts):
+            raise ValueError("the texts of a choice must differ: name each once")
+        for text in texts:
+            if not 0 < len(text) <= MAX_CHOICE_LENGTH:
+                raise ValueError(
+                    f"a text of a choice has {len(text)} characters ({text[:40]!r}); "
+                    f"it may have 1 to {MAX_CHOICE_LENGTH}: leave it out or shorten it"
+                )
+        return self
 
 
 class EvalItem(BaseModel):
@@ -26,6 +59,8 @@ class EvalItem(BaseModel):
         references: one or more accepted answers; for `vqa_soft` the votes, with repeats.
         format: how the answer is to be written.
         metric: the scorer, see `eval.scorers.SCORERS`.
+        constraint: what the answer may be; None leaves the model free. Only predictors that
+            `constrains` is true of take items with one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,11 +73,16 @@ class EvalItem(BaseModel):
     references: tuple[str, ...] = Field(min_length=1)
     format: AnswerFormat
     metric: Metric
+    constraint: Constraint | None = None
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 hex of what the model sees (images, prompt) and of the references."""
-        seen = {"images": self.images, "prompt": self.prompt, "references": self.references}
+        """SHA-256 hex of what the model sees (images, prompt), references and constraint."""
+        seen: dict[str, object] = {
+            "images": self.images, "prompt": self.prompt, "references": self.references
+        }  # fmt: skip
+        if self.constraint is not None:
+            seen["constraint"] = self.constraint.model_dump(exclude_none=True)
         return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
 
 

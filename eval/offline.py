@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.decoding import Decoding
-from eval.errors import WorkerFailed
+from eval.errors import ConstraintUnsupported, WorkerFailed
 from eval.images import check_image
 from eval.items import EvalItem
 from eval.predictors import OnProgress, Prediction, distinct_items
@@ -31,6 +31,8 @@ class OfflinePredictor:
         check: called several times a second while waiting, also while the model loads; an
             exception raised in it stops the prediction.
     """
+
+    constrains = False
 
     def __init__(
         self,
@@ -55,6 +57,7 @@ class OfflinePredictor:
         Raises:
             EngineGone, EngineRefused, WorkerOutOfMemory, WorkerFailed: see `Worker.receive`.
             ItemImageMissing: if an image cannot be read; then nothing was asked.
+            ConstraintUnsupported: if an item has a constraint; then nothing was asked.
         """
         waiting = distinct_items(items)
         total = len(waiting)
@@ -74,6 +77,11 @@ class OfflinePredictor:
 
     def _request(self, items: Mapping[str, EvalItem]) -> dict[str, Any]:
         for item in items.values():
+            if item.constraint is not None:
+                raise ConstraintUnsupported(
+                    f"item {item.id!r} forces its answer, which the offline worker cannot do. "
+                    "Leave such probes out for this version, or ask an engine."
+                )
             for image in item.images:
                 check_image(self.blob_dir, image)
         questions = [

@@ -32,6 +32,11 @@ class Prediction(BaseModel):
 class Predictor(Protocol):
     """Answers items. Items with equal digests are asked once and yielded once."""
 
+    @property
+    def constrains(self) -> bool:
+        """Whether it can force an answer into an item's `constraint`."""
+        ...
+
     def predict(
         self, items: Sequence[EvalItem], on_progress: OnProgress | None = None
     ) -> AsyncGenerator[Prediction, None]:
@@ -44,6 +49,7 @@ class Predictor(Protocol):
             EngineGone: if the engine cannot be reached, or keeps failing (retryable).
             EngineRefused: if the engine refuses a request for good.
             ItemImageMissing: if an image cannot be read.
+            ConstraintUnsupported: if an item has a constraint and `constrains` is false.
         """
         ...
 
@@ -86,6 +92,8 @@ class ScriptedPredictor:
         answer: returns the text for an item; may raise an `EvalError`.
     """
 
+    constrains = True
+
     def __init__(self, answer: Callable[[EvalItem], str]) -> None:
         self.answer = answer
 
@@ -118,6 +126,8 @@ class EnginePredictor:
         timeout_seconds: of one request.
         api_key: sent as bearer token, if given.
     """
+
+    constrains = True
 
     def __init__(
         self,
@@ -196,7 +206,8 @@ class EnginePredictor:
         ]
         content.append({"type": "text", "text": item.prompt})
         messages = [{"role": "user", "content": content}]
-        return {**self.decoding.request_fields(), "model": self.model, "messages": messages}
+        fields = self.decoding.request_fields(item.constraint)
+        return {**fields, "model": self.model, "messages": messages}
 
     def _text(self, response: httpx.Response, item: EvalItem) -> str:
         if response.status_code != 200:

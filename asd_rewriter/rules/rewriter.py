@@ -6,29 +6,24 @@ import zlib
 from collections.abc import Iterable, Sequence
 from random import Random
 
-from asd_rewriter.answers import is_yes_no, normalise, parse_options
+from asd_rewriter.answers import is_yes_no
 from asd_rewriter.cards import TaskCard
 from asd_rewriter.facts import Fact, joins_options, read_fact
 from asd_rewriter.formats import AnswerFormat
 from asd_rewriter.language import is_english
-from asd_rewriter.rewriter import DISTRACTORS, Declined, Outcome, RewriteRequest, Rewritten
-from asd_rewriter.rules.alternatives import named_alternatives
-from asd_rewriter.rules.boxes import BoxPool
+from asd_rewriter.rewriter import Declined, Outcome, RewriteRequest, Rewritten
 from asd_rewriter.rules.explanations import to_brief_explanation, to_detailed_explanation
+from asd_rewriter.rules.forms import asked
 from asd_rewriter.rules.multiple_choice import NUM_OPTIONS, to_multiple_choice
-from asd_rewriter.rules.ocr import read_tokens, wrong_tokens
-from asd_rewriter.rules.pool import AnswerPool
 from asd_rewriter.rules.short_answer import to_short_answer
-from asd_rewriter.rules.yes_no import CLAIMS_TRIED, rival, to_yes_no
+from asd_rewriter.rules.wrong import WrongAnswers
+from asd_rewriter.rules.yes_no import to_yes_no
 
 NO_WRONG_ANSWER = "no_wrong_answer_in_pool"
 NOT_REWRITABLE = "not_rewritable"
 NOT_ENGLISH = "not_english"
 ALREADY_YES_NO = "already_yes_no"
 ALL_RIGHT = "all_options_right"
-POOL, LABELS, OCR, BOXES, OPTIONS, NAMED = (
-    f"{DISTRACTORS}{source}" for source in ("pool", "labels", "ocr", "boxes", "options", "question")
-)
 
 
 class RuleRewriter:
@@ -39,18 +34,14 @@ class RuleRewriter:
     """
 
     def __init__(self, card: TaskCard, seed: int) -> None:
-        self._answers = AnswerPool(card.labels, seed)
-        self._boxes = BoxPool(seed)
-        self._source = POOL if card.labels is None else LABELS
-        self._ocr_prefix = card.ocr_prefix
+        self._wrong = WrongAnswers(card, seed)
         self._seed = seed
         self._deal = Random(f"{seed}:decks")
         self._decks: dict[int, list[int]] = {}
 
     def learn(self, fact: Fact) -> None:
         """Add the fact's answer to those that are wrong for other questions."""
-        self._answers.add(fact)
-        self._boxes.add(fact)
+        self._wrong.learn(fact)
 
     def prepare(self, requests: Iterable[RewriteRequest]) -> None:
         """Do nothing: rules need no time."""
@@ -63,7 +54,7 @@ class RuleRewriter:
         fact = read_fact(request.turn)
         if fact is None:
             return Declined(NOT_REWRITABLE)
-        if not is_english(_asked(fact)):
+        if not is_english(asked(fact)):
             return Declined(NOT_ENGLISH)
         match request.target:
             case AnswerFormat.SHORT_ANSWER:
@@ -85,44 +76,19 @@ class RuleRewriter:
             return Declined(ALL_RIGHT)  # no other option is a false claim
         # Looked for even when the claim will be the answer: a pool without a wrong answer would
         # otherwise yield "yes" only.
-        wrong, source = self._wrong(rng, fact, CLAIMS_TRIED)
-        if not wrong:
+        drawn = self._wrong.draw_rival(rng, fact)
+        if drawn is None:
             return Declined(NO_WRONG_ANSWER)
-        claim, natural = rival(fact, wrong[:1] if source == NAMED else wrong)
+        claim, natural, source = drawn
         if self._from_deck(2) == 0:
             return to_yes_no(fact, fact.answer, True, natural=natural)
         return to_yes_no(fact, claim, False, (source,), natural)
 
     def _to_multiple_choice(self, rng: Random, fact: Fact) -> Rewritten | Declined:
-        wrong, source = self._wrong(rng, fact, NUM_OPTIONS - 1)
+        wrong, source = self._wrong.draw(rng, fact, NUM_OPTIONS - 1)
         if not wrong:
             return Declined(NO_WRONG_ANSWER)
         return to_multiple_choice(fact, wrong, self._from_deck(len(wrong) + 1), (source,))
-
-    def _wrong(self, rng: Random, fact: Fact, number: int) -> tuple[list[str], str]:
-        """Return wrong answers, and where the first one came from."""
-        if fact.native is AnswerFormat.BOX:
-            return self._boxes.wrong(rng, fact, number), BOXES
-        if fact.native is AnswerFormat.YES_NO:
-            return [_opposite(fact.answer)], OPTIONS
-        if fact.native is AnswerFormat.MULTIPLE_CHOICE:
-            right = normalise(fact.answer)
-            others = [it for it in fact.options if normalise(it) != right]
-            return rng.sample(others, min(number, len(others))), OPTIONS
-        seen, source = self._at_hand(rng, fact, number)
-        return self._answers.wrong(rng, fact, number, seen), source
-
-    def _at_hand(self, rng: Random, fact: Fact, number: int) -> tuple[list[str], str]:
-        """Return the wrong answers that the question itself holds; labels come from their set."""
-        if self._source == LABELS:
-            return [], LABELS
-        if named := named_alternatives(fact)[:number]:
-            return named, NAMED
-        if self._ocr_prefix is None:
-            return [], POOL
-        tokens = read_tokens(fact.question, self._ocr_prefix)
-        seen = wrong_tokens(rng, fact, tokens, number)
-        return seen, OCR if seen else POOL
 
     def _rng(self, request: RewriteRequest) -> Random:
         return Random(zlib.crc32(f"{self._seed}:{request.key}:{request.target}".encode()))
@@ -132,18 +98,3 @@ class RuleRewriter:
         if not deck:
             deck.extend(self._deal.sample(range(size), size))
         return deck.pop()
-
-
-def _asked(fact: Fact) -> str:
-    """Return the question without its options, which may be in any language."""
-    if not fact.needs_options:
-        return fact.question
-    listed = parse_options(fact.question)
-    return listed.stem if listed else fact.question
-
-
-def _opposite(answer: str) -> str:
-    word = "no" if answer.casefold().startswith("y") else "yes"
-    if answer.isupper():
-        return word.upper()
-    return word.capitalize() if answer[:1].isupper() else word
