@@ -97,6 +97,14 @@ def test_fingerprint_is_of_settings_not_of_runs() -> None:
     assert Plan().fingerprint(LORA.model_copy(update={"method": "olora"})) != known
 
 
+def test_replay_counts_only_where_it_is_on() -> None:
+    setting = SETTINGS["lora"]
+    assert "replay" not in setting.told()
+    on = setting.model_copy(update={"replay_bytes": 1})
+    assert on.told() != setting.told()
+    assert Budget().hyperparameters(on, 0, 1).replay_bytes == 1
+
+
 def test_one_methods_other_rate_leaves_the_others_cells(tmp_path: Path) -> None:
     arguments = ["--rate", "full=1e-3", "--tasks", "counts", "signs", "--out", str(tmp_path)]
     plan = plan_of("full", arguments)

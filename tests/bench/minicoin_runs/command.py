@@ -74,6 +74,7 @@ def _plan(plan: Plan, args: argparse.Namespace) -> Plan:
         "settings": settings,
         "seeds": tuple(args.seeds),
         "methods": tuple(args.methods),
+        "without_twin": tuple(args.without_asd),
         "tasks": tuple(task for task in TASKS if task in args.tasks),  # in CoIN's order
         "ranks": args.ranks,
     }
@@ -95,6 +96,13 @@ def _parser(form: Form) -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, default=RESULTS / name, help="cells and table")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(plan.seeds))
     parser.add_argument("--methods", nargs="+", choices=methods, default=list(plan.methods))
+    parser.add_argument(
+        "--without-asd",
+        nargs="+",
+        choices=methods,
+        default=list(plan.without_twin),
+        help="methods that run without ASD only",
+    )
     parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=list(plan.tasks))
     parser.add_argument(
         "--rate", type=_rate, nargs="+", default=[], help="other learning rates, e.g. full=1e-3"

@@ -31,6 +31,11 @@ class Setting(_Frozen):
     method: str
     learning_rate: float
     config: dict[str, Any] = Field(default_factory=dict)
+    replay_bytes: int = 0
+
+    def told(self) -> str:
+        """Return what identifies it; replay that is off is left out, as in cells older than it."""
+        return self.model_dump_json(exclude=None if self.replay_bytes else {"replay_bytes"})
 
 
 def _adapter(**more: Any) -> dict[str, Any]:
@@ -54,13 +59,16 @@ SETTINGS: dict[str, Setting] = {
         config=_adapter(top_percent=10.0, coefficient=2500.0),
     ),
     "moelora": Setting(method="moelora", learning_rate=1e-3, config=_adapter(experts=8)),
+    "lora-replay": Setting(
+        method="lora", learning_rate=1e-3, config=_adapter(), replay_bytes=2_000_000
+    ),
 }
 """The listed hyper-parameters, fixed beforehand. `multitask` has lora's rate, and the rank of all
-tasks' adapters together. The last two are no part of the table but may be asked for: `reglora-10`
-protects so little per task that eight tasks' places fit into a matrix, and `moelora` has lora's
-rate; neither was tuned."""
+tasks' adapters together. The last three are no part of the table but may be asked for:
+`reglora-10` protects so little per task that eight tasks' places fit into a matrix, `moelora` has
+lora's rate, and `lora-replay` is lora with rows of earlier tasks; none was tuned."""
 TABLE = ("full", "lora", "olora", "lota", "reglora")
-EXTRA = ("reglora-10", "moelora")
+EXTRA = ("reglora-10", "moelora", "lora-replay")
 
 
 class Budget(_Frozen):
@@ -76,11 +84,12 @@ class Budget(_Frozen):
     warmup_fraction: float = 0.1
     asd_percent: float = 20.0
 
-    def hyperparameters(self, rate: float, seed: int, ranks: int) -> Hyperparameters:
+    def hyperparameters(self, setting: Setting, seed: int, ranks: int) -> Hyperparameters:
         """Return the trainer's own form of it."""
         return Hyperparameters(
             epochs=self.epochs,
-            learning_rate=rate,
+            learning_rate=setting.learning_rate,
+            replay_bytes=setting.replay_bytes,
             batch_size=self.rows_per_step // ranks,
             warmup_fraction=self.warmup_fraction,
             max_length=256,
@@ -154,7 +163,7 @@ class Plan(_Frozen):
         ranks and the base's weights. Cells are taken over where it agrees."""
         shared = self.model_dump_json(include={"tasks", "budget", "ranks"})
         weights = sha256_of(self.weights / "model.safetensors")
-        told = shared + self.settings[run.method].model_dump_json() + weights
+        told = shared + self.settings[run.method].told() + weights
         return hashlib.sha256(told.encode()).hexdigest()
 
 
@@ -220,7 +229,7 @@ def steps_of(plan: Plan, run: Run, stage: int) -> int:
 
 
 def _steps(rows: int, budget: Budget) -> int:
-    return count_steps(rows, budget.hyperparameters(1e-3, 0, 1))[1]
+    return count_steps(rows, budget.hyperparameters(SETTINGS["lora"], 0, 1))[1]
 
 
 def estimated_seconds(plan: Plan, jobs: int) -> float:

@@ -67,7 +67,6 @@ class Sequence:
     def _spec(self, stage: int) -> TrainSpec:
         plan, run = self._plan, self._run
         group = plan.stages(run)[stage]
-        rate = plan.settings[run.method].learning_rate
         parent = self._cells.work(run, stage - 1) / STATE if stage else None
         return TrainSpec(
             job_id=f"{run.name}-{stage}",
@@ -78,7 +77,9 @@ class Sequence:
             state_dir=str(parent) if parent else None,
             method=self._method,
             method_config=plan.config(run),
-            hyperparameters=plan.budget.hyperparameters(rate, run.seed, plan.ranks),
+            hyperparameters=plan.budget.hyperparameters(
+                plan.settings[run.method], run.seed, plan.ranks
+            ),
             corpus=str(self._material.corpus(group, run.asd)),
             canary_samples=str(self._material.canary(group[-1])),
             blob_dir=str(self._material.blobs),
@@ -149,7 +150,7 @@ def main(arguments: list[str]) -> None:
     """Walk the run named on the command line."""
     root, run = Path(arguments[0]), Run.model_validate_json(arguments[1])
     plan = Plan.model_validate_json((root / PLAN_FILE).read_text(encoding="utf-8"))
-    prepare_process(plan.budget.hyperparameters(1e-3, run.seed, plan.ranks))
+    prepare_process(plan.budget.hyperparameters(plan.settings[run.method], run.seed, plan.ranks))
     Sequence(root, plan, run).walk()
 
 
