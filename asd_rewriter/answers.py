@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 
-from asd_rewriter.formats import OPTION_LETTERS
+from asd_rewriter.formats import Options as Options
+from asd_rewriter.formats import parse_options as parse_options
 
 Box = tuple[float, float, float, float]
 
@@ -14,8 +14,6 @@ Box = tuple[float, float, float, float]
 # characters in two ways. Spaces around options are stripped afterwards.
 _NUMBER = r"\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+))\s*"
 _BOX = re.compile(rf"\[?{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}\]?")
-_OPTION_LINE = re.compile(r"^[ \t]*(?:\(([A-H])\)|([A-H])[.):])[ \t]+(\S.*)", re.M)
-_OPTION_INLINE = re.compile(r"\(([A-H])\)\s*([^\n]*?)(?=\([A-H]\)|\n|\Z)")
 _LETTER = re.compile(r"\s*\(?([A-Ha-h])[.)]?\s*")
 _ARTICLE = re.compile(r"\A(?:an?|the)\s+")
 _EDGES = " \t\r\n.,;:!?\"'`()[]{}"
@@ -23,33 +21,6 @@ _NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve"
 _DIGITS = {word: str(number) for number, word in enumerate(_NUMBERS.split(" "))}
 NUMBER_WORDS = {digits: word for word, digits in _DIGITS.items()}
 """The words for "0" to "12"."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """A question's option list: the text around it (`stem`) and the options, A first."""
-
-    stem: str
-    options: tuple[str, ...]
-
-
-def parse_options(question: str) -> Options | None:
-    """Return the options A, B, ... (2 to 8) of a question, one a line or inline as `(A) x (B) y`.
-
-    None when there is no such list, or its letters do not run A, B, C ... without a gap.
-    """
-    for pattern in (_OPTION_LINE, _OPTION_INLINE):
-        found = list(pattern.finditer(question))
-        letters = "".join(
-            match[1] or match[2] if pattern is _OPTION_LINE else match[1] for match in found
-        )
-        if len(found) < 2 or not OPTION_LETTERS.startswith(letters):
-            continue
-        stem = question[: found[0].start()].rstrip()
-        after = question[found[-1].end() :].strip()
-        stem = f"{stem}\n{after}" if stem and after else stem or after
-        return Options(stem, tuple(match[match.re.groups].strip() for match in found))
-    return None
 
 
 def parse_letter(answer: str) -> str | None:

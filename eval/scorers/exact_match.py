@@ -1,8 +1,13 @@
-"""Exact match up to case, white space and a trailing period (CoIN's rule for GQA, OCR-VQA)."""
+"""Exact match: up to case, white space and trailing periods.
+
+Published: MCITlib's rule for UCIT (ImageNet-R, ArxivQA, IconQA, CLEVR-Math): upper-cased texts
+are equal. Its quirks: a trailing period is wrong, inner white space counts, an empty answer
+equals an empty truth, and `ß` equals `ss` because of the upper case.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from eval.scorers.binding import Scorer, equality, or_said
 
 
 def normalise(text: str) -> str:
@@ -10,7 +15,10 @@ def normalise(text: str) -> str:
     return " ".join(text.lower().split()).rstrip(". ")
 
 
-def score(prediction: str, references: Sequence[str]) -> float:
-    """Return 1.0 if the normalised prediction equals a normalised reference, else 0.0."""
-    answer = normalise(prediction)
-    return float(bool(answer) and any(answer == normalise(text) for text in references))
+def upper(text: str) -> str:
+    """Return the text in upper case without outer white space, as the papers' scripts do."""
+    return text.strip().upper()
+
+
+FIXED = equality(normalise)
+SCORER = Scorer(FIXED, equality(upper, empty=True), or_said(FIXED))

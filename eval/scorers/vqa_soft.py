@@ -1,15 +1,23 @@
 """VQA soft score with the answer normalisation of the EvalAI server (M4C's evaluator).
 
-Written anew from the published rules. Kept on purpose: a period goes unless a digit follows;
-punctuation becomes a space unless one stands beside it anywhere in the answer, then it goes;
-`'s` is split off as a word of its own; "none" counts as 0; contractions get their apostrophes.
+Written anew from the published rules. Kept on purpose, since the official server has it too: a
+period goes unless a digit follows; punctuation becomes a space unless one stands beside it
+anywhere in the answer, then it goes; `'s` is split off as a word of its own; "none" counts as 0;
+contractions get their apostrophes.
+
+Published quirks, repaired in `fixed`: only the first 32 periods go (a flag is passed as a count);
+an answer that vanishes ("the", "?") equals a vote that vanishes. M4C refuses other than ten votes;
+here any number counts.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from eval.items import EvalItem
+from eval.scorers.binding import Bound, Scorer, best
+from eval.scorers.saying import Sayings
 
 _MARKS = ';/[]"{}()=+\\_-><@`,?!'
 _PERIOD = re.compile(r"\.(?!\d)")
@@ -45,32 +53,47 @@ def _contractions() -> dict[str, str]:
 _CONTRACTIONS = _contractions()
 
 
-@lru_cache(maxsize=65_536)
-def normalise(answer: str) -> str:
-    """Return the answer as EvalAI compares it: lower case, digits, no articles, no punctuation."""
-    text = answer.lower().replace(",", "").replace("?", "").replace("'s", " 's")
-    text = text.replace("\n", " ").replace("\t", " ").strip()
-    words = (_NUMBERS.get(word, word) for word in _without_punctuation(text).split())
-    return " ".join(_CONTRACTIONS.get(word, word) for word in words if word not in _ARTICLES)
+PUBLISHED_PERIODS = 32
+"""Periods that M4C's evaluator removes at most."""
 
 
-def _without_punctuation(text: str) -> str:
+def normalise(answer: str, periods: int = 0) -> str:
+    """Return the answer as EvalAI compares it: lower case, digits, no articles, no punctuation.
+
+    `periods`: how many are removed at most; 0 stands for all.
+    """
+    text = answer.lower()
+    if not text.replace(" ", "").isalnum():
+        text = text.replace(",", "").replace("?", "").replace("'s", " 's")
+        text = text.replace("\n", " ").replace("\t", " ").strip()
+        text = _without_punctuation(text, periods)
+    words = (_NUMBERS.get(word, word) for word in text.split() if word not in _ARTICLES)
+    return " ".join(_CONTRACTIONS.get(word, word) for word in words)
+
+
+def normalise_published(answer: str) -> str:
+    """Return the answer as M4C's evaluator compares it, whose count of periods is limited."""
+    return normalise(answer, PUBLISHED_PERIODS)
+
+
+def _without_punctuation(text: str, periods: int) -> str:
     cleaned = text
     for mark in _MARKS:
         if mark in text:
             beside_space = f"{mark} " in text or f" {mark}" in text
             cleaned = cleaned.replace(mark, "" if beside_space else " ")
-    return _PERIOD.sub("", cleaned)
+    return _PERIOD.sub("", cleaned, count=periods)
 
 
-@lru_cache(maxsize=65_536)
-def soft_scores(references: tuple[str, ...]) -> Mapping[str, float]:
+def soft_scores(
+    references: Sequence[str], normal: Callable[[str], str] = normalise
+) -> Mapping[str, float]:
     """Return the score of each normalised answer that a reference (one vote) gives.
 
     Over n >= 3 votes: the mean over each one left out of min(1, matches / 3) among the rest. With
     n = 3 the divisor is 2, so that full agreement scores 1. Each of one or two votes scores 1.
     """
-    answers = [normalise(text) for text in references]
+    answers = [normal(text) for text in references]
     if len(answers) < 3:
         return dict.fromkeys(answers, 1.0)
     return {answer: _leave_one_out(answers.count(answer), len(answers)) for answer in set(answers)}
@@ -83,7 +106,29 @@ def _leave_one_out(matches: int, total: int) -> float:
     return (matches * left_out_matches + (total - matches) * left_out_differs) / total
 
 
-def score(prediction: str, references: Sequence[str]) -> float:
-    """Return the soft score in [0, 1]; 0.0 for an answer that is empty once normalised."""
-    answer = normalise(prediction)
-    return soft_scores(tuple(references)).get(answer, 0.0) if answer and references else 0.0
+def _fixed(item: EvalItem) -> Bound:
+    scores = {answer: score for answer, score in soft_scores(item.references).items() if answer}
+    return lambda answer: scores.get(normalise(answer), 0.0)
+
+
+def _published(item: EvalItem) -> Bound:
+    scores = soft_scores(item.references, normalise_published)
+    return lambda answer: scores.get(normalise_published(answer), 0.0)
+
+
+def _lenient(item: EvalItem, rivals: Collection[str]) -> Bound:
+    strict = _fixed(item)
+    votes = {text: strict(text) for text in dict.fromkeys(item.references)}
+    sayings = {
+        score: Sayings((text for text, its in votes.items() if its == score), item.question, rivals)
+        for score in set(votes.values())
+    }
+
+    def score(answer: str) -> float:
+        said = best(score for score, group in sayings.items() if group.says(answer))
+        return max(strict(answer), said)
+
+    return score
+
+
+SCORER = Scorer(_fixed, _published, _lenient)

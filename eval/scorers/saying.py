@@ -1,0 +1,142 @@
+"""Whether a sentence says an answer: the lenient reading of short answers.
+
+"The shape is red." says *red*; "not red", "red or blue", "dark red", "red, blue" do not. The rule
+would rather miss an answer than accept a wrong one:
+
+- the answer stands as whole words, and each time between words of a list, words of the question,
+  or the edges of its clause ("a red car" counts where the question speaks of a car);
+- no denying, doubting or contrasting word stands in the text, unless the answer has it itself;
+- the text's other clauses are fillers or explanations ("because ..."); where the rivals (other
+  answers of the task) are known, further clauses are free, but none may name a rival;
+- next to a number there is no other number;
+- *yes* and *no* must come first, and the other of the two nowhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from eval.scorers.words import Words, is_number, phrases, places, words_of
+
+Phrase = tuple[str, ...]
+
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_DENYING = _set(
+    "not no never none neither nor without cannot except but unlike instead rather than far "
+    "hardly barely false wrong incorrect however although though actually unless either or if "
+    "whether could might may maybe perhaps possibly unsure unclear unknown"
+)
+_BEFORE = _set(
+    "a an the is are was were be it it's its that that's this these those they answer option "
+    "color colour word number says shows reads means called named labeled labelled of in at on "
+    "to as i see there there's tastes looks seems appears very"
+)
+_AFTER = _set(
+    "because since as in on at is are it it's here there color colour due which that for according"
+)
+_EXPLAINING = _set("because since as due so based according looking given from in")
+_FILLERS = _set("yes sure okay ok well so hmm answer the is it it's final correct")
+POLARITY = {"yes": "no", "no": "yes"}
+"""Each of yes and no, and the other one."""
+
+
+def denies(words: Iterable[str], phrase: Phrase) -> bool:
+    """Whether a denying, doubting or contrasting word is among the words, beyond the phrase's."""
+    return any((word in _DENYING or word.endswith("n't")) and word not in phrase for word in words)
+
+
+def states_polarity(said: Words, wanted: str) -> bool:
+    """Whether a text starts with the wanted one of yes and no, and does not take it back."""
+    words = said.words
+    if not words or words[0] != wanted or POLARITY[wanted] in words:
+        return False
+    return words[1:2] not in (("or",), ("and",)) and not {"but", "however", "actually"} & set(words)
+
+
+class Sayings:
+    """The answers that a text may say, prepared once per item.
+
+    Args:
+        answers: accepted answers.
+        question: its words may stand beside an answer.
+        rivals: other answers of the task, which no text may name beside a right one.
+    """
+
+    def __init__(
+        self, answers: Iterable[str], question: str = "", rivals: Iterable[str] = ()
+    ) -> None:
+        self._answers = phrases(answers)
+        asked = frozenset(words_of(question).words) - _DENYING
+        self._before, self._after = _BEFORE | asked, _AFTER | asked
+        self._rivals = [words for words in phrases(rivals) if words not in self._answers]
+
+    def said_by(self, text: str) -> list[Phrase]:
+        """Return the accepted answers, as words, that a text says."""
+        said = words_of(text)
+        return [phrase for phrase in self._answers if self._says(said, phrase)]
+
+    def says(self, text: str) -> bool:
+        """Whether a text says one of the accepted answers."""
+        return bool(self.said_by(text))
+
+    def _says(self, said: Words, phrase: Phrase) -> bool:
+        if said.words == phrase:
+            return True
+        if len(phrase) == 1 and phrase[0] in POLARITY:
+            return states_polarity(said, phrase[0])
+        found = list(places(said.words, phrase))
+        return (
+            bool(found)
+            and not denies(said.words, phrase)
+            and all(self._stands_alone(said, phrase, at) for at in found)
+            and not other_number(said.words, phrase)
+            and self._rest_is_harmless(said, phrase, found)
+        )
+
+    def _stands_alone(self, said: Words, phrase: Phrase, at: int) -> bool:
+        end = at + len(phrase)
+        if said.clauses[at] != said.clauses[end - 1]:
+            return True
+        before = at > 0 and said.clauses[at - 1] == said.clauses[at]
+        after = end < len(said.words) and said.clauses[end] == said.clauses[end - 1]
+        return (
+            not before or said.words[at - 1] in self._before or said.words[at - 1] in phrase
+        ) and (not after or said.words[end] in self._after or said.words[end] in phrase)
+
+    def _rest_is_harmless(self, said: Words, phrase: Phrase, found: Sequence[int]) -> bool:
+        if self._rivals:
+            return not self.names_rival(said.words, phrase)
+        own = {said.clauses[at + step] for at in found for step in range(len(phrase))}
+        return all(
+            clause[0] in _EXPLAINING or _FILLERS.issuperset(clause)
+            for clause in other_clauses(said, own)
+        )
+
+    def names_rival(self, words: Phrase, phrase: Phrase = ()) -> bool:
+        """Whether the words name a rival elsewhere than inside the answer `phrase` itself."""
+        times = _count(words, phrase)
+        return any(_count(words, rival) > times * _count(phrase, rival) for rival in self._rivals)
+
+
+def _count(words: Phrase, phrase: Phrase) -> int:
+    return sum(1 for _ in places(words, phrase)) if phrase else 0
+
+
+def other_number(words: Iterable[str], phrase: Phrase) -> bool:
+    """Whether a numeric answer stands beside another number."""
+    return any(map(is_number, phrase)) and any(
+        is_number(word) and word not in phrase for word in words
+    )
+
+
+def other_clauses(said: Words, own: set[int]) -> list[list[str]]:
+    """Return the words of each clause that is not one of `own`."""
+    rest: dict[int, list[str]] = {}
+    for word, clause in zip(said.words, said.clauses, strict=True):
+        if clause not in own:
+            rest.setdefault(clause, []).append(word)
+    return list(rest.values())
