@@ -116,6 +116,11 @@ def items_from_samples(
     return [items[index] for index in sorted(ranked[:limit])]
 
 
+def in_drawing_order(items: Iterable[EvalItem], seed: int = 0) -> list[EvalItem]:
+    """Return items in the order in which they are drawn: the first n are the choice of limit n."""
+    return sorted(items, key=lambda item: _rank(item, seed))
+
+
 def _item(sample: Sample, number: int, turn: Turn, card: TaskCard) -> EvalItem:
     return EvalItem(
         id=f"{sample.id}#{number}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -12,9 +12,9 @@ from adapters_store.backends import LocalBlobStore
 from asd_rewriter.cards import TaskCard
 from asd_rewriter.formats import AnswerFormat
 from asd_rewriter.samples import read_samples
-from eval.decoding import Decoding, prediction_key
-from eval.items import EvalItem, items_from_samples
-from eval.matrix import Cell
+from eval.decoding import Decoding
+from eval.items import EvalItem, in_drawing_order, items_from_samples
+from eval.scoring import score_task
 from service.db.tables import CellRow, PredictionRow, TaskRow, VersionRow
 from service.ids import now
 
@@ -26,24 +26,20 @@ _KEYS_PER_QUERY = 500
 
 @dataclass(frozen=True)
 class Measurement:
-    """One cell to fill: a version's answers to a task's items."""
+    """One cell to fill: a version's answers to a task's items, the first ones drawn."""
 
     version: VersionRow
     task: TaskRow
     items: tuple[EvalItem, ...]
     decoding: Decoding
 
-    def keys(self, engine_version: str) -> dict[str, EvalItem]:
-        """Return the items by the key under which their answer is stored."""
-        digest = self.version.servable_digest
-        return {prediction_key(digest, it, self.decoding, engine_version): it for it in self.items}
 
-
-def items_of(blobs: LocalBlobStore, task: TaskRow, limit: int) -> list[EvalItem]:
-    """Return the evaluation items of a task."""
+def items_of(blobs: LocalBlobStore, task: TaskRow) -> list[EvalItem]:
+    """Return all evaluation items of a task in the order in which they are drawn."""
     assert task.eval_digest is not None
     samples = read_samples(blobs.path(task.eval_digest))
-    return items_from_samples(samples, TaskCard.model_validate(task.card), limit, ITEM_SEED)
+    items = items_from_samples(samples, TaskCard.model_validate(task.card))
+    return in_drawing_order(items, ITEM_SEED)
 
 
 def decoding_of(task: TaskRow) -> Decoding:
@@ -61,19 +57,29 @@ def plan_measurements(
     """Return what is missing for the last version of a lineage, base first, to be judged.
 
     Its own row is measured, and every cell on or below the diagonal that is not there, with the
-    zero-shot row. The parent is measured anew where it was asked another number of items.
+    zero-shot row. The parent is measured anew where it was asked fewer items than `limit` now says.
     """
     tasks = [session.get_one(TaskRow, v.task_id) for v in chain if v.task_id is not None]
-    items = {task.id: tuple(items_of(blobs, task, limit)) for task in tasks}
+    items = {task.id: tuple(items_of(blobs, task)[:limit]) for task in tasks}
     compared = {version.id for version in chain[-2:] if version.number}
     wanted = []
     for stage, version in enumerate(chain):
         for task in tasks if stage == 0 else tasks[:stage]:
             cell = session.get(CellRow, (version.id, task.id))
-            again = version.id in compared and cell is not None and cell.n != len(items[task.id])
+            again = version.id in compared and cell is not None and cell.n < len(items[task.id])
             if cell is None or again:
                 wanted.append(Measurement(version, task, items[task.id], decoding_of(task)))
     return wanted
+
+
+def accuracies(session: Session, version: VersionRow) -> dict[str, float]:
+    """Return what a version scores, in points, by task."""
+    query = (
+        select(TaskRow.name, CellRow.accuracy)
+        .join(TaskRow, CellRow.task_id == TaskRow.id)
+        .where(CellRow.version_id == version.id)
+    )
+    return {name: accuracy for name, accuracy in session.execute(query)}
 
 
 def answers_under(session: Session, keys: Iterable[str]) -> dict[str, str]:
@@ -117,8 +123,9 @@ def store_answers(
         )
 
 
-def store_cell(session: Session, measurement: Measurement, cell: Cell) -> None:
-    """Store a cell of the matrix, replacing one over another number of items."""
+def store_cell(session: Session, measurement: Measurement, answers: Mapping[str, str]) -> None:
+    """Score answers, by item digest, and store the cell; it replaces one over other items."""
+    cell = score_task(measurement.items, answers)
     session.merge(
         CellRow(
             version_id=measurement.version.id,

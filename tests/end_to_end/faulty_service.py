@@ -19,7 +19,7 @@ HALF_WAY = {
     "rewrite": "service.workflow.phases.rewrite:write_samples",
     "train": "service.executors.local:LocalExecutor.poll",
     "register": "adapters_store.store:VersionStore.publish",
-    "evaluate": "service.workflow.phases.evaluate:predict_all",
+    "evaluate": "service.workflow.evaluating:predict_all",
     "gate": "service.workflow.phases.gate:judge_last",
     "promote": "service.workflow.phases.promote:move_alias",
 }

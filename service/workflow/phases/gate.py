@@ -47,8 +47,7 @@ def _worst_items(
 ) -> list[WorstItem]:
     assert facts.parent is not None
     old = lineage_tasks(session, facts.parent)
-    limit = facts.plan.eval_limit
-    items = [item for task in old for item in items_of(ctx.tools.blobs, task, limit)]
+    items = [item for task in old for item in items_of(ctx.tools.blobs, task)]
     before = stored_answers(session, facts.parent.servable_digest)
     after = stored_answers(session, version.servable_digest)
     return find_worst_items(items, before, after)
