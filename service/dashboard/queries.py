@@ -22,6 +22,7 @@ from service.db.tables import (
     VersionRow,
 )
 from service.errors import NotFound
+from service.jobs.queries import phase_state
 from service.reports.queries import current_matrix
 from service.workflow.states import PHASES, TERMINAL
 
@@ -209,19 +210,19 @@ def job_page(session: Session, job_id: str) -> View:
     }
     return {
         "job": _job(job, stream.name, task.name),
-        "phases": [_phase(name, done.get(name), events) for name in PHASES],
+        "phases": [_phase(name, job, done.get(name), events) for name in PHASES],
         "events": [{"at": e.at, "kind": e.kind, "text": _event_text(e.data)} for e in events[:40]],
     }
 
 
-def _phase(name: str, row: PhaseRow | None, events: list[JobEventRow]) -> View:
+def _phase(name: str, job: JobRow, row: PhaseRow | None, events: list[JobEventRow]) -> View:
     latest: View = next(
         (e.data for e in events if e.kind == "progress" and e.data.get("phase") == name), {}
     )
     ended = row.finished_at if row else None
     return {
         "name": name,
-        "state": row.state if row else None,
+        "state": phase_state(job, row) if row else None,
         "seconds": (ended - row.started_at).total_seconds() if row and ended else None,
         "done": latest.get("done", 0),
         "total": latest.get("total"),

@@ -135,7 +135,7 @@ def job_read(session: Session, job: JobRow) -> JobRead:
         plan=job.plan,
         parent=queries.version_number(session, job.parent_version_id),
         version=queries.version_number(session, job.version_id),
-        phases=[_phase_read(row) for row in queries.phases_of(session, job.id)],
+        phases=[_phase_read(job, row) for row in queries.phases_of(session, job.id)],
         progress=events.last_progress(session, job.id),
         created_at=job.created_at,
         started_at=job.started_at,
@@ -240,11 +240,11 @@ def _phase_result(session: Session, job: JobRow, phase: str) -> dict[str, Any]:
     return row.result
 
 
-def _phase_read(row: PhaseRow) -> PhaseRead:
+def _phase_read(job: JobRow, row: PhaseRow) -> PhaseRead:
     seconds = (row.finished_at - row.started_at).total_seconds() if row.finished_at else None
     return PhaseRead(
         phase=row.phase,
-        state=row.state,
+        state=queries.phase_state(job, row),
         attempt=row.attempt,
         started_at=row.started_at,
         finished_at=row.finished_at,

@@ -42,6 +42,11 @@ def phases_of(session: Session, job_id: str) -> list[PhaseRow]:
     return list(session.scalars(query))
 
 
+def phase_state(job: JobRow, phase: PhaseRow) -> str:
+    """Return a phase's state for people: what a paused job has begun is paused."""
+    return "paused" if (job.state, phase.state) == ("paused", "running") else phase.state
+
+
 def find_phase(session: Session, job_id: str, phase: str) -> PhaseRow | None:
     """Return one phase of a job, if it has begun."""
     return session.get(PhaseRow, (job_id, phase))

@@ -11,7 +11,7 @@ from asd_rewriter.problems import ValidationReport
 
 
 class PhaseRead(BaseModel):
-    """One phase that has begun: running, succeeded or failed, and how long it took."""
+    """One phase that has begun: running, paused, succeeded or failed, and how long it took."""
 
     phase: str
     state: str

@@ -19,7 +19,7 @@ from service.settings import Settings
 from service.workflow.phases import train
 from tests.asd_rewriter.llm.endpoint import Endpoint, Request, Say, good
 from tests.service.harness import Plane, Route
-from tests.service.test_rewrites import changes_of, phase_of
+from tests.service.reviewing import changes_of, phase_of
 
 BY_MODEL = {"x_percent": 100, "asd": {"engine": "llm"}}
 MakePlane = Callable[..., Plane]
