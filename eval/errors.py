@@ -3,6 +3,7 @@
     EvalError
     +-- InvalidMatrix         a matrix whose rows and columns do not fit together
     +-- MatrixHole            a number was asked for whose cells were never measured
+    +-- InvalidScores         item scores that cannot be compared
     +-- InvalidGateInput      two rows that cannot be compared
     +-- InvalidItems          items that cannot be scored together as one task
     +-- CaptionPartMissing    a caption figure needs software that is not installed
@@ -45,6 +46,13 @@ class MatrixHole(EvalError, LookupError):
 
     status = 422
     code = "matrix_hole"
+
+
+class InvalidScores(EvalError, ValueError):
+    """Item scores are outside [0, 1], or two versions were not scored on the same items."""
+
+    status = 422
+    code = "invalid_scores"
 
 
 class InvalidGateInput(EvalError, ValueError):

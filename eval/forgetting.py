@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
+from eval.intervals import Interval, PairedChange, Part, spread
 from eval.items import EvalItem
 from eval.matrix import AccuracyMatrix, Cell
 from eval.scoring import score_item
@@ -18,7 +19,9 @@ RIGHT = 0.5
 class TaskChange(BaseModel):
     """How one task stands now. Changes are in points, now minus then; negative is a loss.
 
-    `parent` is None where the parent was not measured, as on a task it had not learned.
+    `parent` is None where the parent was not measured, as on a task it had not learned. `paired`
+    is the test against the parent, None where no item scores were at hand. The intervals are 95 %:
+    from the pairs where there are any, else from the two cells, which is wider.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -29,6 +32,9 @@ class TaskChange(BaseModel):
     parent: Cell | None
     since_learned: float
     since_parent: float | None
+    since_learned_interval: Interval | None = None
+    since_parent_interval: Interval | None = None
+    paired: PairedChange | None = None
 
 
 class WorstItem(BaseModel):
@@ -45,20 +51,40 @@ class WorstItem(BaseModel):
     reference: str
 
 
-def task_changes(matrix: AccuracyMatrix) -> list[TaskChange]:
+def task_changes(
+    matrix: AccuracyMatrix,
+    since_parent: Mapping[str, PairedChange] | None = None,
+    since_learned: Mapping[str, PairedChange] | None = None,
+) -> list[TaskChange]:
     """Return the change of every learned task of the last version, in order of learning.
 
     The last one is the version's own task: it changed since the parent, not since learning.
 
+    Args:
+        matrix: of the version's lineage.
+        since_parent: by task, from `eval.intervals.paired_changes` on the parent's item scores.
+        since_learned: the same against the version that learned the task.
+
     Raises:
         MatrixHole: if a learned task was not measured now or when it was just learned.
     """
-    return [_change(matrix, i, task) for i, task in enumerate(matrix.learned_tasks, start=1)]
+    parent, learned = since_parent or {}, since_learned or {}
+    return [
+        _change(matrix, stage, task, parent.get(task), learned.get(task))
+        for stage, task in enumerate(matrix.learned_tasks, start=1)
+    ]
 
 
-def _change(matrix: AccuracyMatrix, stage: int, task: str) -> TaskChange:
+def _change(
+    matrix: AccuracyMatrix,
+    stage: int,
+    task: str,
+    paired: PairedChange | None,
+    paired_learned: PairedChange | None,
+) -> TaskChange:
     now, learned = matrix.cell(matrix.num_learned, task), matrix.cell(stage, task)
     parent = matrix.rows[-2].cells.get(task)
+    is_new = stage == matrix.num_learned
     return TaskChange(
         task=task,
         now=now,
@@ -66,7 +92,19 @@ def _change(matrix: AccuracyMatrix, stage: int, task: str) -> TaskChange:
         parent=parent,
         since_learned=now.accuracy - learned.accuracy,
         since_parent=None if parent is None else now.accuracy - parent.accuracy,
+        since_learned_interval=None if is_new else _interval(learned, now, paired_learned),
+        since_parent_interval=None if parent is None else _interval(parent, now, paired),
+        paired=paired,
     )
+
+
+def _interval(before: Cell, after: Cell, paired: PairedChange | None) -> Interval:
+    if paired is not None:
+        return paired.interval
+    parts = [Part(sign, cell.accuracy, cell.interval) for sign, cell in ((-1, before), (1, after))]
+    below, above = spread([parts])
+    change = after.accuracy - before.accuracy
+    return Interval(low=change - below, high=change + above)
 
 
 def find_worst_items(

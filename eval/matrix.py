@@ -7,22 +7,17 @@ Forgetting shows as BWT < 0; papers divide it by T or by T - 1, so both are name
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from eval.errors import InvalidMatrix, MatrixHole
+from eval.intervals import Interval, PairedChange, Part, spread, wilson
+from eval.summaries import MEANINGS as SUMMARY_MEANINGS
+from eval.summaries import NEEDS_FUTURE_TASKS, Estimate, Term, fewest_tasks, terms_of
 
-SUMMARY_MEANINGS: Mapping[str, str] = {
-    "mft": "mean accuracy just after learning each task",
-    "mfn": "mean accuracy now, over all learned tasks",
-    "maa": "mean over stages of the mean accuracy on the tasks seen so far",
-    "bwt": "backward transfer, divided by T (SEFE, CoIN): mfn - mft",
-    "bwt_t_minus_1": "backward transfer, divided by T - 1: mean change over old tasks",
-    "forgetting_last": "mean loss of old tasks since each was just learned",
-    "forgetting_max": "mean loss of old tasks since each one's best stage",
-}
+__all__ = ["SUMMARY_MEANINGS", "AccuracyMatrix", "Cell", "MatrixRow"]
 
 
 class Cell(BaseModel):
@@ -33,6 +28,11 @@ class Cell(BaseModel):
     accuracy: float = Field(ge=0, le=100, allow_inf_nan=False)
     n: int = Field(ge=1)
     metric: str
+
+    @property
+    def interval(self) -> Interval:
+        """95 % interval of the accuracy (Wilson; wider than needed for soft scores)."""
+        return wilson(self.accuracy, self.n)
 
 
 class MatrixRow(BaseModel):
@@ -95,71 +95,87 @@ class AccuracyMatrix(BaseModel):
         """Return accuracy[stage][task] in points; raises MatrixHole."""
         return self.cell(stage, task).accuracy
 
-    def mft(self) -> float:
-        """Mean just-learned accuracy, (1/T) sum_i a[i][i], in points (SEFE, section 4.1)."""
-        return _mean([self.points(i, task) for i, task in self._diagonal()])
+    def summaries(self) -> dict[str, float]:
+        """Return all measured summaries in points, by the names of `SUMMARY_MEANINGS`.
 
-    def mfn(self) -> float:
-        """Mean final accuracy, (1/T) sum_i a[T][i], in points."""
-        return _mean([self.points(self.num_learned, task) for _, task in self._diagonal()])
+        Those in `NEEDS_FUTURE_TASKS` are absent, never 0, where a cell above the diagonal was not
+        measured. Empty before the first task. Raises MatrixHole.
+        """
+        return {name: self._total(self._terms(name)) for name in self._measured()}
 
-    def maa(self) -> float:
-        """Mean average accuracy, (1/T) sum_j (1/j) sum_{i<=j} a[j][i], in points."""
-        stages = range(1, self.num_learned + 1)
-        self._diagonal()
-        return _mean([_mean([self.points(j, i) for i in self.tasks[:j]]) for j in stages])
+    def estimates(self, paired: Mapping[str, PairedChange] | None = None) -> dict[str, Estimate]:
+        """Return the summaries with interval and n; which are there is as in `summaries`.
 
-    def bwt(self, divisor: Literal["T", "T-1"] = "T") -> float:
-        """Backward transfer, sum_i (a[T][i] - a[i][i]) / divisor, in points; < 0 is forgetting.
+        Raises:
+            MatrixHole: if a cell on or below the diagonal was not measured.
+        """
+        return {name: self.estimate(name, paired) for name in self._measured()}
+
+    def estimate(self, name: str, paired: Mapping[str, PairedChange] | None = None) -> Estimate:
+        """Return one summary with its 95 % interval and n.
+
+        Tasks are taken as independent: each has its own items. Cells of one task are measured on
+        the same items; how much they move together is not known from cells, so the worst is
+        assumed (see `eval.intervals.spread`), unless `paired` tells.
 
         Args:
-            divisor: "T" as in SEFE's and CoIN's tables (then it is mfn - mft), or "T-1" as in
-                MCITlib's. With one learned task both are 0: there was nothing to lose.
+            name: of `SUMMARY_MEANINGS`.
+            paired: by old task, the change from the version that learned it to the last one, from
+                item scores. Where given, it gives BWT and forgetting their narrower intervals.
+
+        Raises:
+            MatrixHole: if a cell that it needs was not measured, or too few tasks are learned.
         """
-        last = self.num_learned
-        changes = [self.points(last, task) - self.points(i, task) for i, task in self._diagonal()]
-        return sum(changes) / (last if divisor == "T" else max(last - 1, 1))
-
-    def forgetting_last(self) -> float:
-        """Mean over old tasks of a[i][i] - a[T][i], in points; 0 if there is no old task."""
-        return self._forgetting(lambda i, task: self.points(i, task))
-
-    def forgetting_max(self) -> float:
-        """Mean over old tasks of max_{i<=l<T} a[l][i] - a[T][i], in points (arXiv 1801.10112)."""
-        return self._forgetting(
-            lambda i, task: max(self.points(stage, task) for stage in range(i, self.num_learned))
+        terms = self._terms(name)
+        value = self._total(terms)
+        by_task: dict[str, list[Term]] = defaultdict(list)
+        for term in terms:
+            by_task[term.task].append(term)
+        changes = paired or {}
+        below, above = spread(self._parts(of, changes.get(task)) for task, of in by_task.items())
+        return Estimate(
+            points=value,
+            interval=Interval(low=value - below, high=value + above),
+            n=sum(
+                min(self.cell(stage, of).n for stage, of, _ in some) for some in by_task.values()
+            ),
+            num_tasks=len(by_task),
         )
 
-    def summaries(self) -> dict[str, float]:
-        """Return all summaries by the names of `SUMMARY_MEANINGS`; empty before the first task.
+    def _measured(self) -> list[str]:
+        """Return the names of all summaries, less those that may be absent and are."""
+        possible = [name for name in SUMMARY_MEANINGS if self.num_learned >= fewest_tasks(name)]
+        return [
+            name
+            for name in possible
+            if name not in NEEDS_FUTURE_TASKS
+            or all(term.task in self.rows[term.stage].cells for term in self._terms(name))
+        ]
 
-        `bwt` has divisor T, `bwt_t_minus_1` the other. Raises MatrixHole.
+    def _terms(self, name: str) -> list[Term]:
+        if self.num_learned < fewest_tasks(name):
+            raise MatrixHole(
+                f"{name} needs {fewest_tasks(name)} learned tasks: {self.rows[-1].version} has "
+                f"learned {self.num_learned}. It exists after more training."
+            )
+        return terms_of(name, self.learned_tasks, self.points)
+
+    def _total(self, terms: Sequence[Term]) -> float:
+        return sum((weight * self.points(stage, task) for stage, task, weight in terms), 0.0)
+
+    def _parts(self, terms: Sequence[Term], change: PairedChange | None) -> list[Part]:
+        """Return one task's terms as parts: one if they are a change since learning that is known.
+
+        Such terms are w * a[T][i] - w * a[i][i].
         """
-        if self.num_learned == 0:
-            return {}
-        return {
-            "mft": self.mft(),
-            "mfn": self.mfn(),
-            "maa": self.maa(),
-            "bwt": self.bwt("T"),
-            "bwt_t_minus_1": self.bwt("T-1"),
-            "forgetting_last": self.forgetting_last(),
-            "forgetting_max": self.forgetting_max(),
-        }
-
-    def _diagonal(self) -> list[tuple[int, str]]:
-        if self.num_learned == 0:
-            raise MatrixHole("this matrix holds the base alone: no summary exists before task 1.")
-        return list(enumerate(self.learned_tasks, start=1))
-
-    def _forgetting(self, best: Callable[[int, str], float]) -> float:
-        old = self._diagonal()[:-1]
-        losses = [best(i, task) - self.points(self.num_learned, task) for i, task in old]
-        return _mean(losses) if losses else 0.0
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
+        if change is not None:
+            weights = {stage: weight for stage, _, weight in terms}
+            weight = weights.get(self.num_learned, 0.0)
+            learned = self.tasks.index(terms[0].task) + 1
+            if weights == {self.num_learned: weight, learned: -weight}:
+                return [Part(weight, change.change, change.interval)]
+        cells = ((weight, self.cell(stage, task)) for stage, task, weight in terms)
+        return [Part(weight, cell.accuracy, cell.interval) for weight, cell in cells]
 
 
 def _misfit(tasks: Sequence[str], rows: Sequence[MatrixRow]) -> str | None:

@@ -29,6 +29,10 @@ _NAMES = {
     "bwt_t_minus_1": "BWT (divisor T - 1)",
     "forgetting_last": "Forgetting since learned",
     "forgetting_max": "Forgetting since best",
+    "last": "Last",
+    "forward_transfer": "Forward transfer",
+    "transfer": "Transfer",
+    "average": "Average",
 }
 _SCRIPT = re.compile(r"<script[^>]*>(.*?)</script>", re.DOTALL)
 

@@ -83,7 +83,7 @@ def build_report(
 
 
 def _summaries(matrix: AccuracyMatrix) -> tuple[Summary, ...]:
-    matrix.mft()  # a matrix of the base alone has no report: says so
+    matrix.estimate("mft")  # a matrix of the base alone has no report: says so
     n = sum(matrix.cell(matrix.num_learned, task).n for task in matrix.learned_tasks)
     return tuple(
         Summary(

@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 import pytest
 
 from eval.errors import MatrixHole
-from eval.forgetting import find_worst_items, task_changes
+from eval.forgetting import TaskChange, find_worst_items, task_changes
 from eval.gate import GatePolicy, judge_last
+from eval.intervals import paired_changes
 from eval.report import ForgettingReport, build_report, flatten, to_markdown
 from tests.eval.factories import item, three_tasks, upto
 
@@ -30,6 +31,41 @@ def test_changes_are_against_the_parent_and_against_just_learned():
     assert (science.since_parent, science.since_learned) == (-17.5, -17.5)
     assert (counts.since_parent, counts.since_learned) == (None, 0.0)
     assert classes.now.n == 200
+
+
+def test_changes_carry_intervals_from_the_cells():
+    classes, science, counts = task_changes(three_tasks())
+
+    assert science.since_parent_interval == science.since_learned_interval
+    assert science.since_parent_interval.low == pytest.approx(-25.0, abs=0.2)  # 2 x 200 items
+    assert science.since_parent_interval.high == pytest.approx(-9.7, abs=0.2)
+    assert classes.since_learned_interval.high < -20
+    assert (counts.since_parent_interval, counts.since_learned_interval) == (None, None)
+    assert {change.paired for change in (classes, science, counts)} == {None}
+
+
+def test_changes_carry_the_paired_test_where_item_scores_are_known():
+    before = {f"i{k}": float(k < 177) for k in range(200)}  # 88.5 points
+    after = {f"i{k}": float(k < 142) for k in range(200)}  # 71.0
+    paired = paired_changes({"science": before}, {"science": after})
+
+    _, science, _ = task_changes(three_tasks(), since_parent=paired)
+    cells = task_changes(three_tasks())[1]
+
+    assert science.paired == paired["science"]
+    assert (science.paired.lost, science.paired.gained, science.paired.n) == (35, 0, 200)
+    assert science.since_parent_interval == paired["science"].interval
+    assert science.since_learned_interval == cells.since_learned_interval
+    assert science.since_parent_interval.low > cells.since_parent_interval.low
+    assert TaskChange.model_validate_json(science.model_dump_json()) == science
+
+
+def test_changes_of_reports_stored_without_intervals_are_read():
+    stored = task_changes(three_tasks())[0].model_dump(mode="json")
+    for name in ("since_learned_interval", "since_parent_interval", "paired"):
+        del stored[name]
+
+    assert TaskChange.model_validate(stored).since_parent_interval is None
 
 
 def test_worst_items_were_right_and_are_wrong():
