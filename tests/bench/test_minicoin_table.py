@@ -12,7 +12,7 @@ from tests.bench.minicoin_runs.cells import Cells, StageCell, TaskScores
 from tests.bench.minicoin_runs.command import main, write_table
 from tests.bench.minicoin_runs.pages import markdown
 from tests.bench.minicoin_runs.plan import MULTITASK, Budget, Plan, Run, seen_tasks
-from tests.bench.minicoin_runs.table import SUMMARIES, make_table, wilson
+from tests.bench.minicoin_runs.table import SUMMARIES, make_table
 
 ITEMS = 40
 PLAN = Plan(
@@ -69,7 +69,6 @@ def test_intervals_hold_the_values(cells: Cells) -> None:
             assert low <= row.summaries[name] <= high
     low, high = make_table(cells).rows["lora"].interval("signs")
     assert (low, high) == pytest.approx((1.38, 16.50), abs=0.02)  # 2 of 40 right
-    assert wilson(0.0, 40)[1] == pytest.approx(8.76, abs=0.01)
 
 
 def test_upper_bound_forgets_nothing(cells: Cells) -> None:

@@ -9,7 +9,6 @@ gone.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eval.intervals import wilson
 from tests.bench.minicoin_runs.cells import Cells
 from tests.bench.minicoin_runs.plan import MULTITASK, Run, seen_tasks
 
@@ -43,7 +43,8 @@ class Row:
     def interval(self, figure: str) -> tuple[float, float]:
         """Return the 95 % interval of a summary, or of a task by its name."""
         if figure in self.per_task:
-            return wilson(self.per_task[figure], self.items)
+            found = wilson(self.per_task[figure], self.items)
+            return found.low, found.high
         return interval_of(self.draws[figure])
 
     def as_json(self) -> dict[str, Any]:
@@ -175,19 +176,6 @@ def _difference(one: Row, other: Row) -> dict[str, list[float]]:
         change = one.summaries[key] - other.summaries[key]
         found[key] = [_round(it) for it in (change, low, high)]
     return found
-
-
-def wilson(points: float, items: int) -> tuple[float, float]:
-    """Return the 95 % Wilson interval of a mean of scores within 0 to 100, in points.
-
-    Scores that are not all 0 or 100 vary less than it supposes. Unlike a bootstrap's it has a width
-    where all items are right, or none.
-    """
-    z, share = 1.959964, points / 100
-    middle = share + z * z / (2 * items)
-    margin = z * math.sqrt(share * (1 - share) / items + z * z / (4 * items * items))
-    low, high = ((middle + way * margin) / (1 + z * z / items) for way in (-1, 1))
-    return 100 * max(0.0, low), 100 * min(1.0, high)
 
 
 def interval_of(draws: Draws) -> tuple[float, float]:
