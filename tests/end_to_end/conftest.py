@@ -40,5 +40,5 @@ def first_job(live: LiveService) -> Json:
 
 @pytest.fixture(scope="session")
 def second_job(live: LiveService, first_job: Json) -> Json:
-    """The second task, learned on top of it: shop@2."""
-    return live.wait(live.submit("shop", "signs")["id"])
+    """The second task, rewritten by the base itself, learned on top of the first: shop@2."""
+    return live.wait(live.submit("shop", "signs", asd={"engine": "llm"})["id"])

@@ -54,7 +54,8 @@ class LiveService:
         with (self.folder / "service.log").open("ab") as log:
             self.process = subprocess.Popen(
                 command,
-                env=os.environ | {"RETAIN_STATE_DIR": str(self.state_dir)},
+                env=os.environ
+                | {"RETAIN_STATE_DIR": str(self.state_dir), "RETAIN_ASD_LLM_URL": "self"},
                 cwd=WEIGHTS.parents[3],
                 stdout=log,
                 stderr=log,

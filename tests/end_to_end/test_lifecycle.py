@@ -48,6 +48,20 @@ def test_the_matrix_has_a_zero_shot_row_and_a_row_per_version(
     assert {"mft", "mfn", "maa", "bwt", "bwt_t_minus_1"} <= set(matrix["summaries"])
 
 
+def test_the_service_asks_its_own_engine_for_rewritten_rows(
+    live: LiveService, second_job: Json
+) -> None:
+    report = live.client().get(f"/v1/jobs/{second_job['id']}/rewrite")
+    turns, converted, rejects = report["turns"], report["converted"], report["rejects"]
+    assert (turns, report["requested"]) == (96, 19)
+    assert converted + sum(rejects.values()) >= 19  # a tiny model is refused most of what it says
+    assert rejects, "checks refused nothing that a tiny model wrote"
+    assert sum(report["counts"].values()) == turns
+    events = live.client().watch(second_job["id"])
+    said = [event["data"].get("message") or "" for event in events]
+    assert any("asking the model" in text and " 0 calls" not in text for text in said)
+
+
 def test_the_report_comes_as_json_markdown_and_page(live: LiveService, second_job: Json) -> None:
     client, path = live.client(), "/v1/streams/shop/versions/2/report"
     assert client.get(path)["version"] == "shop@2"
