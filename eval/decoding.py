@@ -30,7 +30,9 @@ class Decoding(BaseModel):
     def request_fields(self, constraint: Constraint | None = None) -> dict[str, JsonValue]:
         """Return the fields of an OpenAI chat request that fix the decoding.
 
-        A constraint becomes vLLM's field `structured_outputs`.
+        A constraint becomes vLLM's field `structured_outputs`, with or without a space before the
+        answer: under many chat templates answers begin with one, and models that learned them so
+        write them badly in any other way.
         """
         greedy: dict[str, JsonValue] = {
             "max_tokens": self.max_tokens,
@@ -41,7 +43,7 @@ class Decoding(BaseModel):
             "seed": self.seed,
         }
         if constraint is not None:
-            greedy["structured_outputs"] = constraint.model_dump(mode="json", exclude_none=True)
+            greedy["structured_outputs"] = _structured(constraint)
         return self.extra | greedy
 
     @cached_property
@@ -49,6 +51,12 @@ class Decoding(BaseModel):
         """SHA-256 hex of the request fields."""
         fields = json.dumps(self.request_fields(), sort_keys=True)
         return hashlib.sha256(fields.encode()).hexdigest()
+
+
+def _structured(constraint: Constraint) -> dict[str, JsonValue]:
+    if constraint.choice is not None:
+        return {"choice": [f"{space}{text}" for text in constraint.choice for space in ("", " ")]}
+    return {"regex": f" ?({constraint.regex})"}
 
 
 def prediction_key(

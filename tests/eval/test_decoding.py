@@ -1,4 +1,5 @@
 from eval.decoding import Decoding, prediction_key
+from eval.items import Constraint
 from tests.eval.factories import item
 
 
@@ -8,6 +9,14 @@ def test_decoding_is_greedy_whatever_the_extra_fields_say():
     assert fields["temperature"] == 0.0
     assert fields["max_tokens"] == 8
     assert fields["top_k"] == 1
+
+
+def test_a_forced_answer_has_another_prediction_key():
+    forced = item(1).model_copy(update={"constraint": Constraint(choice=("red", "blue"))})
+
+    keys = [prediction_key("a", it, Decoding(), "0.32") for it in (item(1), forced)]
+
+    assert keys[0] != keys[1]
 
 
 def test_the_digest_tells_settings_apart():

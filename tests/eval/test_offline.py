@@ -8,12 +8,14 @@ import pytest
 
 from eval.decoding import Decoding
 from eval.errors import (
+    ConstraintUnsupported,
     EngineGone,
     EngineRefused,
     ItemImageMissing,
     WorkerFailed,
     WorkerOutOfMemory,
 )
+from eval.items import Constraint
 from eval.offline import OfflinePredictor
 from eval.predictors import predict_all
 from eval.worker import Worker
@@ -142,3 +144,13 @@ def test_a_missing_image_is_named_before_anything_starts(tmp_path, digest, messa
         predictor = OfflinePredictor(worker, tmp_path)
         with pytest.raises(ItemImageMissing, match=message):
             predict_all(predictor, [item(1, images=(digest,))])
+
+
+def test_an_answer_cannot_be_forced_and_nothing_is_asked(tmp_path):
+    forced = item(1).model_copy(update={"constraint": Constraint(choice=("red", "blue"))})
+    with Worker(["/nonexistent"], tmp_path / "worker.log") as worker:
+        predictor = OfflinePredictor(worker, tmp_path)
+
+        assert not predictor.constrains
+        with pytest.raises(ConstraintUnsupported, match="'s1#0' forces its answer"):
+            predict_all(predictor, [item(0), forced])

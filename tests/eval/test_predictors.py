@@ -9,6 +9,7 @@ import pytest
 
 from eval.decoding import Decoding
 from eval.errors import EngineGone, EngineRefused, ItemImageMissing
+from eval.items import Constraint
 from eval.offline import OfflinePredictor
 from eval.predictors import EnginePredictor, Prediction, ScriptedPredictor, predict_all
 from eval.worker import Worker
@@ -111,6 +112,19 @@ class TestRequests:
         assert text == {"type": "text", "text": "question 1?\nAnswer."}
         assert (body["model"], body["temperature"], body["max_tokens"]) == ("servable-1", 0.0, 7)
         assert body["repetition_penalty"] == 1.0
+
+    def test_a_constraint_is_sent_and_a_free_item_has_none(self, server):
+        choice = item(1).model_copy(update={"constraint": Constraint(choice=("red", "blue"))})
+        regex = item(2).model_copy(update={"constraint": Constraint(regex="[a-z]{1,9}")})
+
+        predict_all(engine(server, concurrency=1), [item(0), choice, regex])
+
+        sent = [body.get("structured_outputs") for body in server.requests]
+        assert sent == [
+            None,
+            {"choice": ["red", " red", "blue", " blue"]},
+            {"regex": " ?([a-z]{1,9})"},
+        ]
 
     def test_the_base_url_may_end_in_v1_and_a_key_is_sent(self, server):
         predictor = EnginePredictor(server.url + "/v1/", "m", Path(), api_key="secret")
