@@ -11,13 +11,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 
-from asd_rewriter.answers import parse_options
 from asd_rewriter.cards import Metric, TaskCard
-from asd_rewriter.formats import OPTION_LETTERS, AnswerFormat, with_instruction
+from asd_rewriter.formats import OPTION_LETTERS, AnswerFormat, parse_options, with_instruction
 from asd_rewriter.rules.forms import OtherForms
 from asd_rewriter.samples import Turn
 from eval.items import MAX_CHOICE_LENGTH, Constraint, EvalItem
-from eval.lenient import lenient_score
 from eval.scoring import score_item
 
 MAX_PROBED = 64
@@ -48,10 +46,15 @@ FREE_KINDS = tuple(kind for kind in ProbeKind if kind is not ProbeKind.FORCED)
 
 
 class Probe(EvalItem):
-    """One question of a probe. `of` is the digest of the item that is asked again."""
+    """One question of a probe.
+
+    `of` is the digest of the item that is asked again; `rivals` are other answers of its task: a
+    lenient reading accepts no text that names one.
+    """
 
     kind: ProbeKind
     of: str
+    rivals: tuple[str, ...] = ()
 
 
 def choose_probed(
@@ -100,7 +103,7 @@ def probe_score(probe: Probe, answer: str) -> float:
     """Return the score in [0, 1] of an answer to a probe: lenient, unless the answer was forced."""
     if probe.kind is ProbeKind.FORCED:
         return score_item(probe, answer)
-    return lenient_score(probe, answer)
+    return score_item(probe, answer, "lenient", probe.rivals)
 
 
 def turn_of(item: EvalItem) -> Turn:
@@ -128,7 +131,7 @@ class _Maker:
     def probes(self, item: EvalItem, kinds: Sequence[ProbeKind]) -> Iterator[Probe]:
         turn = turn_of(item)
         if ProbeKind.LENIENT in kinds:
-            yield _probe(item, ProbeKind.LENIENT)
+            yield _probe(item, ProbeKind.LENIENT, rivals=self._rivals(item, turn))
         if ProbeKind.FORCED in kinds and (space := self._space(item, turn)) is not None:
             yield _probe(item, ProbeKind.FORCED, constraint=space)
         if ProbeKind.YES_NO in kinds:
@@ -167,6 +170,11 @@ class _Maker:
                 return _choice(self._answers(item, turn.answer))
         return None
 
+    def _rivals(self, item: EvalItem, turn: Turn) -> tuple[str, ...]:
+        if item.format is not AnswerFormat.SHORT_ANSWER:
+            return ()
+        return tuple(it for it in self._answers(item, turn.answer) if it not in item.references)
+
     def _answers(self, item: EvalItem, answer: str) -> list[str]:
         """Return the task's labels, or the right answer among a seeded sample of the others."""
         if len(self._pool) <= POOL_SIZE and answer in self._pool:
@@ -177,9 +185,9 @@ class _Maker:
 
 
 def _probe(item: EvalItem, kind: ProbeKind, **changes: object) -> Probe:
-    values: dict[str, object] = {"id": f"{item.id}/{kind}", **changes}
-    fields = {name: getattr(item, name) for name in EvalItem.model_fields} | values
-    return Probe(kind=kind, of=item.digest, **fields)
+    own: dict[str, object] = {"id": f"{item.id}/{kind}", "kind": kind, "of": item.digest}
+    fields = {name: getattr(item, name) for name in EvalItem.model_fields}
+    return Probe.model_validate(fields | own | changes)
 
 
 def _choice(texts: Sequence[str]) -> Constraint | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
-_Z = 1.959964
+from eval.intervals import wilson
 
 
 class Share(BaseModel):
@@ -59,7 +59,7 @@ def recovery_of(now: Sequence[bool], before: Sequence[bool]) -> Recovery:
         raise ValueError(f"outcomes must be paired: got {n} now and {len(before)} before.")
     if n == 0:
         return Recovery(n=0, now=0, before=0, raw=None, chance=None, corrected=None)
-    raw, chance = _wilson(r, n), _wilson(c, n)
+    raw, chance = _share(r, n), _share(c, n)
     corrected = None if c == n else _corrected(raw, chance)
     return Recovery(n=n, now=r, before=c, raw=raw, chance=chance, corrected=corrected)
 
@@ -77,10 +77,7 @@ def _beyond(r: float, c: float) -> float:
     return 100 * (r - c) / (100 - c)
 
 
-def _wilson(hits: int, n: int) -> Share:
-    p, z2 = hits / n, _Z * _Z
-    middle = (p + z2 / (2 * n)) / (1 + z2 / n)
-    half = _Z * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    low = 0.0 if hits == 0 else middle - half
-    high = 1.0 if hits == n else middle + half
-    return Share(percent=100 * p, low=100 * low, high=100 * high)
+def _share(hits: int, n: int) -> Share:
+    percent = 100 * hits / n
+    interval = wilson(percent, n)
+    return Share(percent=percent, low=interval.low, high=interval.high)
