@@ -7,8 +7,9 @@ lower case, contractions apart, no punctuation.
 The score of one item is ROUGE-L, the only figure that lies in [0, 1], is 1 for a copy of a
 reference however short, and does not depend on the other items. Fixed: the best reference decides.
 Published: the figure of MCITlib's UCIT is the plain mean of BLEU-1 to 4, METEOR, ROUGE-L and CIDEr
-over all items, CIDEr on its own scale (10 is a copy); ROUGE-L takes precision and recall each from
-the reference that is best for it. A mean above 100 points counts as 100.
+over all items, CIDEr on its own scale (10 is a copy). Quirks: ROUGE-L takes precision and recall
+each from the reference that is best for it; brackets stay as words (`-lrb-`), since the list of
+punctuation to drop is in upper case and the words are not. A mean above 100 points counts as 100.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ MAX_CAPTION_CHARS = 10_000
 BLEU = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4")
 FREE_FIGURES = (*BLEU, "ROUGE-L", "CIDEr")
 _TOKEN = re.compile(
-    r"\d+(?:[.,:/]\d+)*|(?:[a-z]\.){2,}|n't(?!\w)|'(?:s|m|d|re|ve|ll)(?!\w)"
-    r"|[^\W_](?:(?!n't(?!\w))[\w-])*|[$%&#@+=]"
+    r"\d\w*(?:[.,:/-]\w+)*|(?:[a-z]\.){2,}|n't(?!\w)|'(?:s|m|d|re|ve|ll)(?!\w)|can(?=not(?!\w))"
+    r"|[^\W_](?:(?!n't(?!\w))[\w/-])*|[$%&#@+=]"
 )
 _HINT = "Install them with `pip install 'retain[captions]'`."
 
