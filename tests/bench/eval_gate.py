@@ -1,13 +1,14 @@
 """How often the gate is wrong, on histories whose truth is known, and how much it asks.
 
-`python -m tests.bench.eval_gate` prints the figures; `--tables` those of `docs/gate.md`.
+`python -m tests.bench.eval_gate` prints the figures, `tests.bench.eval_gate_tables` the tables of
+`docs/gate.md`.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,27 +89,46 @@ def _task(rng: np.random.Generator, change: float) -> Task:
     return Task(change, max(rng.uniform(0.02, 0.25), least), soft)
 
 
+def verdicts(
+    tasks: Sequence[Task], policy: GatePolicy, histories: int, seed: int, split: int = SPLIT
+) -> list[tuple[GateVerdict, int]]:
+    """Return verdict and items drawn of histories that share one truth."""
+    rng = np.random.default_rng(seed)
+    return [walk([it.draw(rng, split) for it in tasks], policy) for _ in range(histories)]
+
+
 def simulate(
     histories: int = HISTORIES, seed: int = 0, policy: GatePolicy = POLICY
 ) -> dict[str, float]:
     """Return how often the gate is wrong, in percent, and the mean of items drawn per old task.
 
-    `gate_false_pass_pct` of harmful histories passed, `gate_false_block_pct` of harmless ones were
-    blocked, undecided included.
+    `gate_false_pass_pct` of the harmful histories passed; `gate_false_block_pct` of the harmless
+    ones were blocked, undecided included. There are `histories` of either kind.
     """
+    harmed, harmed_items = _outcomes(harmful, histories, seed, policy)
+    spared, spared_items = _outcomes(harmless, histories, seed + 1, policy)
+    return {
+        "gate_false_pass_pct": round(100 * harmed.count("pass") / histories, 2),
+        "gate_false_block_pct": round(100 * spared.count("block") / histories, 2),
+        "gate_items_harmful": round(harmed_items, 1),
+        "gate_items_harmless": round(spared_items, 1),
+    }
+
+
+def _outcomes(
+    make: Callable[[np.random.Generator], list[Task]],
+    histories: int,
+    seed: int,
+    policy: GatePolicy,
+) -> tuple[list[str], float]:
     rng = np.random.default_rng(seed)
-    figures = {}
-    for name, make, wrong in (("pass", harmful, "pass"), ("block", harmless, "block")):
-        outcomes, items, tasks = [], 0, 0
-        for _ in range(histories):
-            history = [task.draw(rng, SPLIT) for task in make(rng)]
-            verdict, drawn = walk(history, policy)
-            outcomes.append(verdict.outcome == wrong)
-            items, tasks = items + drawn, tasks + len(history)
-        figures[f"gate_false_{name}_pct"] = 100 * float(np.mean(outcomes))
-        side = "harmful" if wrong == "pass" else "harmless"
-        figures[f"gate_items_{side}"] = round(items / tasks, 1)
-    return figures
+    outcomes, items, num_tasks = [], 0, 0
+    for _ in range(histories):
+        tasks = make(rng)
+        verdict, drawn = walk([task.draw(rng, SPLIT) for task in tasks], policy)
+        outcomes.append(verdict.outcome)
+        items, num_tasks = items + drawn, num_tasks + len(tasks)
+    return outcomes, items / num_tasks
 
 
 def main() -> int:
