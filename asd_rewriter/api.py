@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from asd_rewriter.cards import TaskCard
 from asd_rewriter.detection import Detection, Detector
@@ -89,7 +89,7 @@ def rewrite_dataset(
         _write(stream, samples, folder, kind or rows.kind)
         report = DatasetReport(
             **dict(stream.report),
-            rows=samples.counts["rows"],
+            rows=samples.rows,
             bad_rows=dict(sorted(samples.bad.by_reason.items())),
             bad_spots=samples.bad.spots,
             kind=kind or rows.kind,
@@ -126,7 +126,9 @@ def _first_problem(source: Source) -> str:
     return f"row {first.row}: {first.message}. Rows look like LLaVA's (docs/asd.md)."
 
 
-def _write(stream: RewriteStream, samples: SourceSamples, folder: Path, kind: Kind) -> None:
+def _write(
+    stream: RewriteStream[SourceSample], samples: SourceSamples, folder: Path, kind: Kind
+) -> None:
     rest = _Rest(samples.source)
     with (
         (folder / "changes.jsonl").open("w", encoding="utf-8", newline="\n") as changes,
@@ -134,16 +136,14 @@ def _write(stream: RewriteStream, samples: SourceSamples, folder: Path, kind: Ki
     ):
         number = 0
         for done in stream:
-            sample = done.before
-            assert isinstance(sample, SourceSample)
-            for row in rest.between(number, sample.row):
-                writer.write(row)
-            number = sample.row
+            row = done.before.row.spot.row
+            for bad in rest.between(number, row):
+                writer.write(bad)
+            number = row
             writer.write(rewritten_row(done, samples.card))
-            if done.sample is not sample:
-                _write_changes(changes, done, sample.row)
-        for row in rest.between(number, samples.counts["rows"] + 1):
-            writer.write(row)
+            _write_changes(changes, done)
+        for bad in rest.between(number, samples.rows + 1):
+            writer.write(bad)
 
 
 @dataclass
@@ -153,21 +153,21 @@ class _Rest:
     source: Source
     _rows: Iterator[RawRow] | None = None
 
-    def between(self, one: int, two: int) -> Iterator[Any]:
+    def between(self, one: int, two: int) -> Iterator[RawRow]:
         """Yield the rows between two row numbers."""
         if two - one < 2:
             return
         self._rows = self._rows or self.source.rows()
         for row in self._rows:
             if row.spot.row > one:
-                yield row.value
+                yield row
             if row.spot.row == two - 1:
                 return
 
 
-def _write_changes(changes: TextIO, done: RewrittenSample, row: int) -> None:
+def _write_changes(changes: TextIO, done: RewrittenSample[SourceSample]) -> None:
     for index, before, after in done.changed():
         changes.write(encoded({
-            "key": turn_key(done.before.id, index), "row": row,
+            "key": turn_key(done.before.id, index), "row": done.before.row.spot.row,
             "before": before.model_dump(mode="json"), "after": after.model_dump(mode="json"),
         }) + "\n")  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 from asd_rewriter.limits import RowLimits
 
 IMAGE_MARK = "<image>"
-UNREADABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_UNREADABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _HUMAN, _MODEL = ("human", "user"), ("gpt", "assistant")
 
 Note = Callable[[str, str, str, str], None]
@@ -64,31 +64,39 @@ def read_texts(conversation: Any, limits: RowLimits, note: Note) -> list[str]:
     return texts
 
 
+def is_readable(text: str) -> bool:
+    """Whether a text is free of control characters and halves of characters."""
+    return text.isprintable() or _UNREADABLE.search(text) is None
+
+
 def _check_texts(texts: Sequence[Any], limits: RowLimits, note: Note) -> None:
     good = True
     for index, text in enumerate(texts):
-        where = f"conversations[{index}].value"
-        if not isinstance(text, str) or not text.strip():
-            note(where, "empty_text", f"the text is {kind_of(text)}", "Write a text.")
-        elif len(text) > limits.max_text_chars:
-            note(
-                where,
-                "text_too_long",
-                f"the text has {len(text):,} characters, the limit is {limits.max_text_chars:,}",
-                "Shorten it.",
-            )
-        elif UNREADABLE.search(text):
-            note(
-                where,
-                "bad_text",
-                "the text has control characters or halves of characters",
-                "Remove them.",
-            )
-        else:
-            continue
-        good = False
+        problem = _text_problem(text, limits)
+        if problem is not None:
+            note(f"conversations[{index}].value", *problem)
+            good = False
     if not good:
         raise Rejected
+
+
+def _text_problem(text: Any, limits: RowLimits) -> tuple[str, str, str] | None:
+    """Return rule, message and fix of what is wrong with a text."""
+    if not isinstance(text, str) or not text or text.isspace():
+        return "empty_text", f"the text is {kind_of(text)}", "Write a text."
+    if len(text) > limits.max_text_chars:
+        return (
+            "text_too_long",
+            f"the text has {len(text):,} characters, the limit is {limits.max_text_chars:,}",
+            "Shorten it.",
+        )
+    if not is_readable(text):
+        return (
+            "bad_text",
+            "the text has control characters or halves of characters",
+            "Remove them.",
+        )
+    return None
 
 
 def read_references(found: Any, num_turns: int, note: Note) -> list[tuple[str, ...]]:
@@ -123,7 +131,7 @@ def _reference_texts(found: Any) -> tuple[str, ...] | None:
     texts = []
     for item in found:
         text = item.get("answer") if isinstance(item, dict) else item
-        if not isinstance(text, str) or not text.strip() or UNREADABLE.search(text):
+        if not isinstance(text, str) or not text.strip() or not is_readable(text):
             return None
         texts.append(text.strip())
     return tuple(texts)

@@ -7,10 +7,10 @@ that prepares its answers has them read once more in between.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 from asd_rewriter.cards import TaskCard
 from asd_rewriter.checks import check
@@ -19,7 +19,7 @@ from asd_rewriter.planning import Census, Dealer, Pick, Planner
 from asd_rewriter.report import RewriteReport, Tally
 from asd_rewriter.rewriter import Declined, Outcome, Rewriter, RewriteRequest, Rewritten
 from asd_rewriter.rules.rewriter import RuleRewriter
-from asd_rewriter.samples import Sample, Turn, turn_key
+from asd_rewriter.samples import AnySample, Sample, Turn, turn_key
 from asd_rewriter.selection import share_of
 
 Stage = Literal["read", "write"]
@@ -27,35 +27,45 @@ Tell = Callable[[Stage, int, int | None], None]
 """Takes the stage, how many samples are done, and of how many (None: not known yet)."""
 WINDOW = 512
 """Samples whose turns are rewritten together, and between which progress is told."""
+S = TypeVar("S", bound=AnySample)
+_NOTHING: Mapping[int, Turn] = {}
 
 
-@dataclass(frozen=True)
-class RewrittenSample:
-    """A sample after and before. Turns that were not rewritten are the same objects in both."""
+@dataclass(slots=True)
+class RewrittenSample(Generic[S]):
+    """A sample before, and what was rewritten: new turns by their place, from 0."""
 
-    sample: Sample
-    before: Sample
+    before: S
+    new: Mapping[int, Turn]
 
     def changed(self) -> Iterator[tuple[int, Turn, Turn]]:
-        """Yield each rewritten turn: its place, from 0, and itself before and after."""
-        pairs = zip(self.before.turns, self.sample.turns, strict=True)
-        for index, (before, after) in enumerate(pairs):
-            if after is not before:
-                yield index, before, after
+        """Yield each rewritten turn: its place, and itself before and after."""
+        for index, after in sorted(self.new.items()):
+            yield index, self.before.turns[index], after
+
+    @property
+    def sample(self: RewrittenSample[Sample]) -> Sample:
+        """The sample after; turns that were not rewritten are the same objects."""
+        if not self.new:
+            return self.before
+        own = enumerate(self.before.turns)
+        turns = tuple([self.new.get(index, turn) for index, turn in own])
+        return self.before.model_copy(update={"turns": turns})
 
 
-class RewriteStream:
+class RewriteStream(Generic[S]):
     """The rewritten samples, as many and in the order that they came in, and then the report."""
 
     def __init__(
         self,
-        samples: Iterable[Sample],
+        samples: Iterable[S],
         card: TaskCard,
         plan: RewritePlan,
         rewriter: Rewriter | None = None,
         tell: Tell | None = None,
     ) -> None:
-        """Do nothing yet. `samples` must give the same samples each time it is iterated over.
+        """Do nothing yet. `samples` must give the same samples each time it is iterated over; of
+        those that are not rewritten, `turns` is read the first time only.
 
         `rewriter` defaults to rules alone. Every rewritten turn passes `checks.check`; one that
         does not, or that nothing can rewrite, stays native and is counted.
@@ -66,27 +76,25 @@ class RewriteStream:
         self._others = Dealer(plan.formats)
         self._tally: Tally | None = None
 
-    def __iter__(self) -> Iterator[RewrittenSample]:
+    def __iter__(self) -> Iterator[RewrittenSample[S]]:
         """Yield each sample once it is done. Raises RuntimeError the second time: it runs once."""
         if self._tally is not None:
             raise RuntimeError("a RewriteStream runs once; make another one")
         census = self._read()
-        self._tally = tally = Tally(census.turns, share_of(census.turns, self._plan.x_percent))
+        self._tally = Tally(share_of(census.turns, self._plan.x_percent), census.native)
         self._rewriter.prepare(self._requests(Planner(census)))
         planner, done = Planner(census), 0
         for window in _windows(self._samples):
             turns = self._rewrite(window, [planner.picks(sample) for sample in window])
             for at, sample in enumerate(window):
-                after = _with_turns(sample, turns.get(at, {}))
-                tally.finish(after)
-                yield RewrittenSample(after, sample)
+                yield RewrittenSample(sample, turns.get(at, _NOTHING))
             done += len(window)
             self._tell("write", done, census.samples)
 
     @property
     def report(self) -> RewriteReport:
-        """Return the counts; of what has been yielded so far, while samples are left."""
-        return (self._tally or Tally(0, 0)).report()
+        """Return the counts: of the whole set, with what has been rewritten so far."""
+        return (self._tally or Tally(0)).report()
 
     def _read(self) -> Census:
         census = Census(self._plan)
@@ -103,7 +111,7 @@ class RewriteStream:
                 yield _request(sample, pick)
 
     def _rewrite(
-        self, window: Sequence[Sample], picks: Sequence[Sequence[Pick]]
+        self, window: Sequence[S], picks: Sequence[Sequence[Pick]]
     ) -> dict[int, dict[int, Turn]]:
         """Return new turns by sample and place; what is declined is tried in another format."""
         done: dict[int, dict[int, Turn]] = {}
@@ -149,19 +157,12 @@ def rewrite(
     return RewriteResult([it.sample for it in stream], stream.report)
 
 
-def _windows(samples: Iterable[Sample]) -> Iterator[list[Sample]]:
+def _windows(samples: Iterable[S]) -> Iterator[list[S]]:
     source = iter(samples)
     while window := list(islice(source, WINDOW)):
         yield window
 
 
-def _request(sample: Sample, pick: Pick) -> RewriteRequest:
+def _request(sample: AnySample, pick: Pick) -> RewriteRequest:
     key = turn_key(sample.id, pick.index)
     return RewriteRequest(key, sample.id, sample.images, pick.turn, pick.target)
-
-
-def _with_turns(sample: Sample, turns: dict[int, Turn]) -> Sample:
-    if not turns:
-        return sample
-    replaced = tuple(turns.get(index, turn) for index, turn in enumerate(sample.turns))
-    return sample.model_copy(update={"turns": replaced})

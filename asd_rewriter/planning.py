@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from asd_rewriter.facts import POSSIBLE, Fact, read_fact
 from asd_rewriter.formats import AnswerFormat
 from asd_rewriter.plan import RewritePlan
-from asd_rewriter.samples import Sample, Turn
+from asd_rewriter.samples import AnySample, Turn
 from asd_rewriter.selection import NUM_STRATA, Selection, Strata, share_of, stratum_of
 
 NOT_DRAWN = NUM_STRATA
 """Stands for a turn that is not drawn: nothing can be made of it, or its sample is drawn whole."""
+_LAST = 2**31
+"""Marks the last turn of a sample."""
 
 
 class Dealer:
@@ -54,12 +57,13 @@ class Pick:
 class Census:
     """What the first reading tells: how many samples and turns, and each turn's stratum.
 
-    It takes four bytes per turn.
+    It takes four bytes per turn. With these, the next reading need not look at what is not drawn.
     """
 
     def __init__(self, plan: RewritePlan) -> None:
         self.plan = plan
         self.samples = 0
+        self.native: Counter[AnswerFormat] = Counter()
         self.strata = array("I")
         self.formats = _possible(plan)
         self._counts = Strata()
@@ -69,11 +73,12 @@ class Census:
         """The number of turns counted."""
         return len(self.strata)
 
-    def add(self, sample: Sample) -> list[Fact]:
+    def add(self, sample: AnySample) -> list[Fact]:
         """Count a sample; return the facts of its turns."""
         self.samples += 1
         facts, drawn = [], False
         for turn in sample.turns:
+            self.native[turn.format] += 1
             stratum = NOT_DRAWN
             if (fact := read_fact(turn)) is not None:
                 facts.append(fact)
@@ -81,6 +86,7 @@ class Census:
                     stratum, drawn = stratum_of(turn, fact), True
                     self._counts.add(stratum)
             self.strata.append(stratum)
+        self.strata[-1] |= _LAST
         return facts
 
     def selection(self) -> Selection:
@@ -95,21 +101,28 @@ class Planner:
     def __init__(self, census: Census) -> None:
         self._census, self._selection = census, census.selection()
         self._dealer = Dealer(census.plan.formats)
-        self._at = 0
+        self._strata = iter(census.strata)
 
-    def picks(self, sample: Sample) -> list[Pick]:
+    def picks(self, sample: AnySample) -> list[Pick]:
         """Return the sample's turns to rewrite; a whole sample gets one format where it can."""
-        strata, at = self._census.strata, self._at
-        self._at += len(sample.turns)
-        drawn = [
-            index for index in range(len(sample.turns))
-            if strata[at + index] != NOT_DRAWN and self._selection.pick(strata[at + index])
-        ]  # fmt: skip
+        drawn = self._drawn()
         if drawn and self._census.plan.unit == "sample":
             return self._whole(sample)
         return [self._pick(index, sample.turns[index]) for index in drawn]
 
-    def _whole(self, sample: Sample) -> list[Pick]:
+    def _drawn(self) -> list[int]:
+        """Return which turns of the next sample are drawn."""
+        drawn = []
+        for index, stratum in enumerate(self._strata):
+            last = stratum >= _LAST
+            stratum -= _LAST * last
+            if stratum != NOT_DRAWN and self._selection.pick(stratum):
+                drawn.append(index)
+            if last:
+                break
+        return drawn
+
+    def _whole(self, sample: AnySample) -> list[Pick]:
         picks: list[Pick] = []
         for index, turn in enumerate(sample.turns):
             if self._census.formats[turn.format] and read_fact(turn) is not None:

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 _CHUNK = 256 * 1024
 _SPACE = re.compile(r"[ \t\r\n]*")
+_COMMA = re.compile(r"[ \t\r\n]*,[ \t\r\n]*")
 _DECODER = json.JSONDecoder()
 
 
@@ -24,12 +25,12 @@ class Spot(NamedTuple):
     row: int = 0
 
 
-@dataclass(frozen=True)
-class RawRow:
-    """One row as read: where it is, and its JSON value."""
+class RawRow(NamedTuple):
+    """One row as read: where it is, its JSON value, and its text if that is JSON on one line."""
 
     spot: Spot
     value: Any
+    text: str | None = None
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,14 @@ class _Text:
             if self.at < len(self.window) or self._at_end:
                 return
 
+    def skip_comma(self) -> bool:
+        """Go on past a comma to the next row, if there is one and the window reaches far enough."""
+        found = _COMMA.match(self.window, self.at)
+        if found is None or len(self.window) - found.end() <= self.reach:
+            return False
+        self.move(found.end())
+        return True
+
     def peek(self) -> str:
         """Return the next character, or nothing at the end."""
         return self.window[self.at : self.at + 1]
@@ -124,8 +133,11 @@ def _array_rows(text: _Text) -> Iterator[RawRow | UnreadableRow]:
         if end - text.at > text.reach:
             yield _too_long(text)
             return
+        row = text.window[text.at : end]
         text.move(end)
-        yield RawRow(text.spot(line), value)
+        yield RawRow(Spot(line, text.row), value, _on_one_line(row))
+        if text.skip_comma():
+            continue
         text.skip_space()
         mark = text.peek()
         if mark == "]":
@@ -174,10 +186,14 @@ def _line_rows(text: _Text) -> Iterator[RawRow | UnreadableRow]:
         row = text.window[text.at : end]
         text.move(end)
         try:
-            yield RawRow(text.spot(line), json.loads(row))
+            yield RawRow(Spot(line, text.row), json.loads(row), _on_one_line(row))
         except (ValueError, RecursionError) as error:
             column = f" (column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
             yield UnreadableRow(text.spot(line), _reason(error) + column, False)
+
+
+def _on_one_line(row: str) -> str | None:
+    return None if "\n" in row or "\r" in row else row
 
 
 def _reason(error: Exception) -> str:

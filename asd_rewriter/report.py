@@ -16,7 +16,7 @@ from asd_rewriter.rewriter import (
     RewriteRequest,
     Rewritten,
 )
-from asd_rewriter.samples import Sample, Turn
+from asd_rewriter.samples import Turn
 
 MAX_EXAMPLES = 5
 
@@ -62,11 +62,10 @@ class RewriteReport(BaseModel):
 
 @dataclass
 class Tally:
-    """Counts while the work goes on."""
+    """Counts while the work goes on. `counts`: the turns by format, at first all native."""
 
-    turns: int
     requested: int
-    _counts: Counter[AnswerFormat] = field(default_factory=Counter)
+    counts: Counter[AnswerFormat] = field(default_factory=Counter)
     _converted: Counter[AnswerFormat] = field(default_factory=Counter)
     _rejects: Counter[str] = field(default_factory=Counter)
     _notes: Counter[str] = field(default_factory=Counter)
@@ -76,6 +75,8 @@ class Tally:
     def accept(self, request: RewriteRequest, rewritten: Rewritten) -> None:
         """Count a rewritten turn."""
         it, turn = request.target, rewritten.turn
+        self.counts[request.turn.format] -= 1
+        self.counts[it] += 1
         self._converted[it] += 1
         self._notes.update(rewritten.notes)
         if it in (AnswerFormat.YES_NO, AnswerFormat.MULTIPLE_CHOICE):
@@ -90,10 +91,6 @@ class Tally:
         """Count a failed attempt."""
         self._rejects[f"{request.target.value}:{reason}"] += 1
 
-    def finish(self, sample: Sample) -> None:
-        """Count a finished sample's formats."""
-        self._counts.update([turn.format for turn in sample.turns])
-
     def report(self) -> RewriteReport:
         """Return the report on what was counted."""
         sources = {
@@ -102,10 +99,10 @@ class Tally:
             if name.startswith(DISTRACTORS)
         }
         return RewriteReport(
-            turns=self.turns,
+            turns=self.counts.total(),
             requested=self.requested,
             converted=self._converted.total(),
-            counts=_sorted(self._counts),
+            counts=_sorted(self.counts),
             converted_by_format=_sorted(self._converted),
             rejects=dict(sorted(self._rejects.items())),
             fallback_wordings=self._notes[FALLBACK_WORDING],

@@ -11,9 +11,9 @@ from asd_rewriter.answer_rules import answer_problem, canonical_answer, native_f
 from asd_rewriter.cards import TaskCard
 from asd_rewriter.conversations import (
     IMAGE_MARK,
-    UNREADABLE,
     Note,
     Rejected,
+    is_readable,
     kind_of,
     read_references,
     read_texts,
@@ -85,7 +85,7 @@ class RowChecker:
             note("id", "missing_id", f"the id is {kind_of(found)}", "Give each row a string id.")
             return None
         row_id = str(found)
-        if len(row_id) > self.limits.max_id_chars or UNREADABLE.search(row_id):
+        if len(row_id) > self.limits.max_id_chars or not is_readable(row_id):
             note(
                 "id",
                 "bad_id",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -34,6 +35,25 @@ class Sample(BaseModel):
     id: str
     images: tuple[str, ...] = ()
     turns: tuple[Turn, ...] = Field(min_length=1)
+
+
+class AnySample(Protocol):
+    """What rewriting needs of a sample: `turns` may be read when they are asked for."""
+
+    @property
+    def id(self) -> str:
+        """The sample's id."""
+        ...
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The images, by digest or as the row names them."""
+        ...
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """The turns, 1..n."""
+        ...
 
 
 def turn_key(sample_id: str, index: int) -> str:

@@ -25,7 +25,7 @@ NUM_STRATA = 2**18
 def stratum_of(turn: Turn, fact: Fact) -> int:
     """Return a turn's stratum: native format and answer; of multiple choice, the letter."""
     answer = turn.answer if fact.options else normalise(fact.answer)
-    return crc32(f"{turn.format}:{answer}".encode()) % NUM_STRATA
+    return crc32((turn.format + ":" + answer).encode()) % NUM_STRATA
 
 
 class Strata:

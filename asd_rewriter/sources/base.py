@@ -60,7 +60,7 @@ class JsonFiles:
                             raise _refusal(path, found)
                         number = before + found.spot.row
                         if before:
-                            found = RawRow(Spot(found.spot.line, number), found.value)
+                            found = found._replace(spot=Spot(found.spot.line, number))
                         yield found
             except OSError as error:
                 raise InputRefused(f"cannot read {path}: {error.strerror}.") from error

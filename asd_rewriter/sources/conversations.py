@@ -7,13 +7,13 @@ after or into the question. All of this is written back as it was.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from asd_rewriter.conversations import (
     IMAGE_MARK,
-    UNREADABLE,
+    is_readable,
     kind_of,
     read_references,
     read_texts,
@@ -36,9 +36,22 @@ class BadRow(Exception):
         self.rule, self.row_id = rule, row_id
 
 
-class RowTurn(NamedTuple):
-    """A question without marks at its ends and instruction, what stood around it, its answer."""
+class Shape(NamedTuple):
+    """Where a row keeps its conversation, its keys for speaker and text, where the human begins."""
 
+    where: str
+    speaker: str
+    text: str
+    first: int
+
+
+class RowTurn(NamedTuple):
+    """A question without marks at its ends and instruction, what stood around it, its answer.
+
+    `text` is the whole of it, as the row has it.
+    """
+
+    text: str
     before: str
     question: str
     after: str
@@ -52,6 +65,7 @@ class Conversation:
     """A row, taken apart. `id` is None when the row has none."""
 
     value: dict[str, Any]
+    shape: Shape
     id: str | None
     images: tuple[str, ...]
     turns: list[RowTurn]
@@ -80,37 +94,37 @@ def take_apart(value: Any, limits: RowLimits, strip: Strip) -> Conversation:
     row_id = _read_id(value, limits)
     try:
         images = _read_images(value, limits)
-        texts = read_texts(_said(value), limits, _refuse)
+        shape = _shape(value)
+        texts = read_texts(_said(value, shape), limits, _refuse)
         turns = _read_turns(texts, value, strip)
         _check_marks(texts, len(images))
     except BadRow as error:
         error.row_id = row_id
         raise
-    return Conversation(value, row_id, images, turns)
+    return Conversation(value, shape, row_id, images, turns)
 
 
 def put_together(
-    value: dict[str, Any],
-    turns: list[RowTurn],
-    questions: list[str],
-    answers: list[str | None],
+    row: Conversation, questions: Sequence[str], answers: Mapping[int, str]
 ) -> dict[str, Any]:
-    """Return a row with new questions (instruction included), and answers where given.
+    """Return a row with new questions (instruction included), and new answers by their turn.
 
     A row that differs is a copy.
     """
-    where, _, text_key = _shape(value)
-    said, changed = value[where], {}
-    at = 1 if _has_system(said) else 0
-    for turn, question, answer in zip(turns, questions, answers, strict=True):
-        if (text := framed(turn, question)) != said[at][text_key]:
-            changed[at] = {**said[at], text_key: text}
-        if answer is not None:
-            changed[at + 1] = {**said[at + 1], text_key: answer}
-        at += 2
+    where, _, key, first = row.shape
+    texts = map(framed, row.turns, questions)
+    changed = {
+        first + 2 * index: text
+        for index, (turn, text) in enumerate(zip(row.turns, texts, strict=True))
+        if text != turn.text
+    }
+    changed.update({first + 2 * index + 1: answer for index, answer in answers.items()})
     if not changed:
-        return value
-    return {**value, where: [changed.get(index, it) for index, it in enumerate(said)]}
+        return row.value
+    said = list(row.value[where])
+    for at, text in changed.items():
+        said[at] = {**said[at], key: text}
+    return {**row.value, where: said}
 
 
 def framed(turn: RowTurn, question: str) -> str:
@@ -128,7 +142,7 @@ def _read_id(value: dict[str, Any], limits: RowLimits) -> str | None:
     if isinstance(found, bool) or not isinstance(found, str | int) or found == "":
         raise BadRow("bad_id", f"the id is {kind_of(found)}")
     row_id = str(found)
-    if len(row_id) > limits.max_id_chars or UNREADABLE.search(row_id):
+    if len(row_id) > limits.max_id_chars or not is_readable(row_id):
         raise BadRow(
             "bad_id",
             f"the id has {len(row_id)} characters or unreadable ones, the limit is "
@@ -160,27 +174,24 @@ def _image_name(image: Any, named: Any) -> str:
     return image
 
 
-def _shape(value: dict[str, Any]) -> tuple[str, str, str]:
-    """Return where a row keeps its conversation, and its keys for speaker and text."""
+def _shape(value: dict[str, Any]) -> Shape:
     where = "messages" if "messages" in value and "conversations" not in value else "conversations"
     said = value.get(where)
-    if isinstance(said, list) and said and isinstance(said[0], dict) and "role" in said[0]:
-        return where, "role", "content"
-    return where, "from", "value"
+    first = said[0] if isinstance(said, list) and said else None
+    if not isinstance(first, dict):
+        return Shape(where, "from", "value", 0)
+    speaker, text = ("role", "content") if "role" in first else ("from", "value")
+    has_system = "system" in (first.get("from"), first.get("role"))
+    return Shape(where, speaker, text, int(has_system))
 
 
-def _has_system(said: list[Any]) -> bool:
-    first = said[0]
-    return isinstance(first, dict) and "system" in (first.get("from"), first.get("role"))
-
-
-def _said(value: dict[str, Any]) -> Any:
+def _said(value: dict[str, Any], shape: Shape) -> Any:
     """Return a row's conversation as `from` and `value`, human first."""
-    where, speaker, text = _shape(value)
+    where, speaker, text, first = shape
     said = value.get(where)
     if not isinstance(said, list) or not said:
         return said
-    said = said[1:] if _has_system(said) else said
+    said = said[first:] if first else said
     if speaker == "from":
         return said
     return [
@@ -213,7 +224,7 @@ def _read_turn(
         raise BadRow(
             "empty_text", f"conversations[{index}].value: the question has no text of its own"
         )
-    return RowTurn(before, question, after, asked, answer.strip(), references)
+    return RowTurn(text, before, question, after, asked, answer.strip(), references)
 
 
 def _frame(text: str) -> tuple[str, str, str]:
@@ -232,7 +243,7 @@ def _frame(text: str) -> tuple[str, str, str]:
 
 
 def _check_marks(texts: list[str], num_images: int) -> None:
-    marks = sum(text.count(IMAGE_MARK) for text in texts[::2])
+    marks = sum([text.count(IMAGE_MARK) for text in texts[::2]])
     if marks > num_images:
         raise BadRow(
             "image_marks",

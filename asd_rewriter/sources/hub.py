@@ -91,15 +91,15 @@ class HubWriter:
                 self._datasets.Dataset.from_file(str(self._part)).save_to_disk(str(self._path))
         self._part.unlink()
 
-    def write(self, row: Any) -> None:
+    def write(self, row: RawRow) -> None:
         """Take the next row. Raises OutputRefused for one that is not an object."""
         self._number += 1
-        if not isinstance(row, dict):
+        if not isinstance(row.value, dict):
             raise OutputRefused(
-                f"row {self._number} is {kind_of(row)}, and a row of a datasets folder is an "
+                f"row {self._number} is {kind_of(row.value)}, and a row of a datasets folder is an "
                 "object. Remove it, or write another format: json or jsonl."
             )
-        self._pending.append(row)
+        self._pending.append(row.value)
         if len(self._pending) == _PIECE:
             self._flush()
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 from zlib import crc32
-
-from pydantic import ConfigDict, Field
 
 from asd_rewriter.answer_rules import Wrong, canonical_answer
 from asd_rewriter.cards import TaskCard
@@ -18,7 +16,7 @@ from asd_rewriter.formats import AnswerFormat, with_instruction
 from asd_rewriter.limits import RowLimits
 from asd_rewriter.mix import RewrittenSample
 from asd_rewriter.readers import RawRow
-from asd_rewriter.samples import Sample, Turn
+from asd_rewriter.samples import Turn
 from asd_rewriter.sources.bad_rows import BadRows
 from asd_rewriter.sources.base import Source
 from asd_rewriter.sources.conversations import (
@@ -35,22 +33,64 @@ from asd_rewriter.sources.errors import InputRefused
 _ID_BITS = 24
 
 
-class SourceSample(Sample):
-    """A sample whose `images` are the references of its row; `row` counts from 1."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
-
-    row: int = Field(exclude=True)
-    value: Any = Field(exclude=True, repr=False)
-    parts: Any = Field(exclude=True, repr=False)
+_GOOD, _REPEATED, _AS_IT_IS = 1, 2, 4
+"""Bits of what is known of a row: it is good, its id occurred before, it would not change."""
 
 
-@dataclass(frozen=True)
+Content = tuple[Conversation, tuple[Turn, ...]]
+"""A row's conversation, as it is there, and its turns, as samples have them."""
+
+
+@dataclass(slots=True)
+class SourceSample:
+    """A row as a sample; `images` are its references. It is read when asked for its parts."""
+
+    row: RawRow
+    _mark: int
+    _read: Callable[[RawRow], Content]
+    _content: Content | None = None
+
+    @property
+    def as_it_is(self) -> bool:
+        """Whether the row would not change, written with its native turns."""
+        return self._mark & _AS_IT_IS != 0
+
+    @property
+    def content(self) -> Content:
+        """The row's content. Raises InputRefused if it has become another one."""
+        if self._content is None:
+            try:
+                self._content = self._read(self.row)
+            except BadRow as problem:
+                raise InputRefused(_changed(self.row.spot.row)) from problem
+        return self._content
+
+    @property
+    def id(self) -> str:
+        """An id that no other sample has: of a row without one, `row-7`."""
+        own, row = self.content[0].id, self.row.spot.row
+        if own is None:
+            return f"row-{row}"
+        return f"{own}~{row}" if self._mark & _REPEATED else own
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The images as the row names them."""
+        return self.content[0].images
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """The turns."""
+        return self.content[1]
+
+
+@dataclass
 class SourceSamples:
     """The samples of a source's good rows, as often as wanted; bad rows are counted once.
 
-    With `strict`, bad rows are refused (InputRefused) once all of them are known, which is before
-    anything is rewritten.
+    The first time all rows are checked; a byte for each is kept, so that later a row is looked into
+    only when its sample is. With `strict`, bad rows are refused (InputRefused) once all of them
+    are known, which is before anything is rewritten.
     """
 
     source: Source
@@ -58,37 +98,45 @@ class SourceSamples:
     strict: bool = False
     limits: RowLimits = field(default_factory=RowLimits)
     bad: BadRows = field(default_factory=BadRows)
-    counts: dict[str, int] = field(default_factory=dict)
+    _marks: bytearray | None = None
 
-    @cached_property
-    def _strip(self) -> Strip:
-        return stripping(self.card.instructions)
-
-    @cached_property
-    def _format(self) -> Callable[[str, str, AnswerFormat | None], AnswerFormat | Wrong]:
-        return formats_under(self.card)
+    @property
+    def rows(self) -> int:
+        """How many rows there are, bad ones included; 0 before all were checked."""
+        return len(self._marks or ())
 
     def __iter__(self) -> Iterator[SourceSample]:
         """Yield the samples in the rows' order."""
-        first, seen, number = "rows" not in self.counts, _SeenIds(), 0
-        for row in self.source.rows():
-            number = row.spot.row
-            try:
-                yield self._sample(row, seen)
-            except BadRow as problem:
-                if first:
-                    self.bad.add(row.spot, problem)
-        self.counts["rows"] = number
-        if first and self.strict and self.bad.total:
-            raise InputRefused(_strict_refusal(self.bad, number))
+        return self._check() if self._marks is None else self._again(self._marks)
 
-    def _sample(self, row: RawRow, seen: _SeenIds) -> SourceSample:
-        found = take_apart(row.value, self.limits, self._strip)
-        turns = tuple([self._turn(found, turn) for turn in found.turns])
-        return SourceSample(
-            id=seen.unlike(found.id, row.spot.row), images=found.images, turns=turns,
-            row=row.spot.row, value=found.value, parts=found.turns,
-        )  # fmt: skip
+    def _check(self) -> Iterator[SourceSample]:
+        marks, seen = bytearray(), _SeenIds()
+        for row in self.source.rows():
+            try:
+                content = self._read(row)
+            except BadRow as problem:
+                self.bad.add(row.spot, problem)
+                marks.append(0)
+                continue
+            mark = _GOOD
+            if seen.repeats(content[0].id):
+                mark |= _REPEATED
+            if native_value(content, {}, self.card) is row.value:
+                mark |= _AS_IT_IS
+            marks.append(mark)
+            yield SourceSample(row, mark, self._read, content)
+        self._marks = marks
+        if self.strict and self.bad.total:
+            raise InputRefused(_strict_refusal(self.bad, self.rows))
+
+    def _again(self, marks: bytearray) -> Iterator[SourceSample]:
+        for row, mark in zip(self.source.rows(), marks, strict=False):
+            if mark:
+                yield SourceSample(row, mark, self._read)
+
+    def _read(self, row: RawRow) -> Content:
+        said = take_apart(row.value, self.limits, self._strip)
+        return said, tuple([self._turn(said, turn) for turn in said.turns])
 
     def _turn(self, row: Conversation, turn: RowTurn) -> Turn:
         found = self._format(turn.question, turn.answer, turn.asked)
@@ -97,6 +145,14 @@ class SourceSamples:
             raise BadRow(rule, message, row.id)
         answer = canonical_answer(found, turn.answer)
         return Turn(question=turn.question, answer=answer, format=found, references=turn.references)
+
+    @cached_property
+    def _strip(self) -> Strip:
+        return stripping(self.card.instructions)
+
+    @cached_property
+    def _format(self) -> Callable[[str, str, AnswerFormat | None], AnswerFormat | Wrong]:
+        return formats_under(self.card)
 
 
 def detect(source: Source, detector: Detector, limits: RowLimits) -> Iterator[int]:
@@ -119,19 +175,20 @@ def detect(source: Source, detector: Detector, limits: RowLimits) -> Iterator[in
     yield number
 
 
-def rewritten_row(done: RewrittenSample, card: TaskCard) -> dict[str, Any]:
+def rewritten_row(done: RewrittenSample[SourceSample], card: TaskCard) -> RawRow:
     """Return a sample's row: new turns, one instruction per question, the rest as it was."""
-    before = done.before
-    assert isinstance(before, SourceSample)
-    questions = [
-        with_instruction(turn.question, turn.format, card.instructions)
-        for turn in done.sample.turns
-    ]
-    answers = [
-        None if turn is old else turn.answer
-        for turn, old in zip(done.sample.turns, before.turns, strict=True)
-    ]
-    return put_together(before.value, before.parts, questions, answers)
+    sample = done.before
+    if sample.as_it_is and not done.new:
+        return sample.row
+    return RawRow(sample.row.spot, native_value(sample.content, done.new, card))
+
+
+def native_value(content: Content, new: Mapping[int, Turn], card: TaskCard) -> dict[str, Any]:
+    """Return a row's value with `new` turns in place of its own; the same object if equal."""
+    said, native = content
+    turns = [new.get(index, turn) for index, turn in enumerate(native)] if new else native
+    questions = [with_instruction(it.question, it.format, card.instructions) for it in turns]
+    return put_together(said, questions, {index: turn.answer for index, turn in new.items()})
 
 
 class _SeenIds:
@@ -140,16 +197,22 @@ class _SeenIds:
     def __init__(self) -> None:
         self._bits = bytearray(2 ** (_ID_BITS - 3))
 
-    def unlike(self, row_id: str | None, row: int) -> str:
-        """Return an id that no earlier row has: of a row without one, `row-7`."""
+    def repeats(self, row_id: str | None) -> bool:
+        """Tell whether an earlier row had this id."""
         if row_id is None:
-            return f"row-{row}"
+            return False
         hashed = crc32(row_id.encode()) >> (32 - _ID_BITS)
         at, bit = hashed >> 3, 1 << (hashed & 7)
-        if self._bits[at] & bit:
-            return f"{row_id}~{row}"
+        seen = self._bits[at] & bit != 0
         self._bits[at] |= bit
-        return row_id
+        return seen
+
+
+def _changed(row: int) -> str:
+    return (
+        f"row {row} is not what it was when the dataset was checked. Nothing may write to it "
+        "meanwhile: run again."
+    )
 
 
 def _strict_refusal(bad: BadRows, rows: int) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, TextIO
 
+from asd_rewriter.readers import RawRow
 from asd_rewriter.sources.base import Kind, Source
 
 _ENCODE = json.JSONEncoder(ensure_ascii=False).encode
@@ -27,8 +28,8 @@ class Writer(Protocol):
         trace: TracebackType | None,
     ) -> None: ...
 
-    def write(self, row: Any) -> None:
-        """Take the next row."""
+    def write(self, row: RawRow) -> None:
+        """Take the next row; its text stands for its value where it has one."""
         ...
 
 
@@ -57,9 +58,9 @@ class JsonWriter:
                 self._flush()
                 self._file.write("\n]\n" if self._array else "")
 
-    def write(self, row: Any) -> None:
+    def write(self, row: RawRow) -> None:
         """Take the next row."""
-        self._pending.append(encoded(row))
+        self._pending.append(encoded(row.value) if row.text is None else row.text)
         if len(self._pending) == PIECE:
             self._flush()
 

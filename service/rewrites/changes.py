@@ -37,7 +37,7 @@ class Change(BaseModel):
     after: Turn
 
 
-def changes_of(item: RewrittenSample) -> Iterator[Change]:
+def changes_of(item: RewrittenSample[Sample]) -> Iterator[Change]:
     """Yield what is different in a rewritten sample."""
     sample = item.before
     for turn, before, after in item.changed():
@@ -47,7 +47,7 @@ def changes_of(item: RewrittenSample) -> Iterator[Change]:
         )  # fmt: skip
 
 
-def write_changes(file: IO[str], items: Iterable[RewrittenSample]) -> Iterator[Sample]:
+def write_changes(file: IO[str], items: Iterable[RewrittenSample[Sample]]) -> Iterator[Sample]:
     """Pass rewritten samples on, and write what is different in them to `file` meanwhile."""
     for item in items:
         for change in changes_of(item):

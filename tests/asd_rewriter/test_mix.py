@@ -165,7 +165,7 @@ def test_samples_flow_through_and_progress_is_told(tmp_path: Path) -> None:
     )
     flow = iter(stream)
     assert next(flow).before.id == "s0"
-    assert sum(stream.report.counts.values()) == 1
+    assert stream.report.converted < 220 == stream.report.requested
     assert told == [("read", 512, None), ("read", 1024, None), ("read", 1100, None)]
     assert [it.before for it in flow] == colours(1100)[1:]
     assert told[-1] == ("write", 1100, 1100)

@@ -24,7 +24,7 @@ from asd_rewriter.cards import TaskCard
 from asd_rewriter.mix import RewriteStream
 from asd_rewriter.plan import RewritePlan
 from asd_rewriter.report import RewriteReport
-from asd_rewriter.samples import SampleFile, write_samples
+from asd_rewriter.samples import Sample, SampleFile, write_samples
 from asd_rewriter.sources.opening import open_source
 from asd_rewriter.sources.samples import SourceSamples
 from tests.bench.asd_llm import measure_overhead
@@ -73,7 +73,9 @@ def _material(folder: Path, kind: str) -> Path:
     samples = folder / f"{kind}.jsonl"
     rows = samples.with_suffix(".rows.jsonl")
     write(rows, ROWS, distinct=kind == "distinct")
-    write_samples(samples, SourceSamples(open_source(rows), CARD))
+    found = SourceSamples(open_source(rows), CARD)
+    plain = (Sample(id=it.id, images=it.images, turns=it.turns) for it in found)
+    write_samples(samples, plain)
     return samples
 
 

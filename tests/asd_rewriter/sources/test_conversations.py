@@ -23,7 +23,7 @@ def again(value: dict[str, Any]) -> dict[str, Any]:
     """Return a row after reading and writing, each question asked for a short answer."""
     found = take_apart(value, RowLimits(), STRIP)
     asked = [with_instruction(turn.question, SHORT) for turn in found.turns]
-    return put_together(value, found.turns, asked, [None] * len(asked))
+    return put_together(found, asked, {})
 
 
 def asked(question: str, **more: Any) -> Any:
@@ -56,7 +56,7 @@ def test_answers_and_unknown_keys_are_not_touched() -> None:
     before = repr(value)
     assert again(value) == value
     found = take_apart(value, RowLimits(), STRIP)
-    done = put_together(value, found.turns, ["Why?"], ["so"])
+    done = put_together(found, ["Why?"], {0: "so"})
     assert [it["value"] for it in done["conversations"]] == ["Why?", "so"]
     assert done["conversations"][0]["w"] == 2
     assert repr(value) == before
@@ -94,7 +94,7 @@ def test_images_are_named_as_the_row_names_them(
 def test_a_mark_inside_a_question_is_not_lost_by_a_new_wording() -> None:
     value = asked("Is <image> a bus?")
     found = take_apart(value, RowLimits(), STRIP)
-    done = put_together(value, found.turns, ["Is it a tram?"], ["no"])
+    done = put_together(found, ["Is it a tram?"], {0: "no"})
     assert done["conversations"][0]["value"] == "<image>\nIs it a tram?"
 
 
