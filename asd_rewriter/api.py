@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -29,6 +31,7 @@ __all__ = ["DatasetReport", "detect_card", "rewrite_dataset"]
 
 Tell = Callable[[str, int, int | None], None]
 """Takes the stage (detect, read, write), how many are done, and of how many (None: unknown)."""
+_OBJECTS_PER_COLLECTION = 20_000
 
 
 class DatasetReport(RewriteReport):
@@ -79,7 +82,7 @@ def rewrite_dataset(
     )
     tell = on_progress or (lambda stage, done, total: None)
     rows = open_source(Path(source))
-    with staged(Path(out)) as folder:
+    with _few_collections(), staged(Path(out)) as folder:
         detection = None
         if card is None:
             detection = detect_card(rows, tell)
@@ -113,6 +116,17 @@ def detect_card(source: Source, tell: Tell) -> Detection:
         raise InputRefused(
             f"no good row was found, so no format can be told: {_first_problem(source)}"
         ) from error
+
+
+@contextmanager
+def _few_collections() -> Iterator[None]:
+    """Look for reference cycles less often: rows form none, and looking takes much of the time."""
+    often = gc.get_threshold()
+    gc.set_threshold(_OBJECTS_PER_COLLECTION, *often[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*often)
 
 
 def _first_problem(source: Source) -> str:
