@@ -1,0 +1,1 @@
+"""Results of training scripts as they lie on disk: who answered what, after which stage."""

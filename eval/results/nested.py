@@ -1,0 +1,274 @@
+"""Folders `<task>/<stage>/merge.jsonl`, as CoIN, SEFE, MCITlib and Prism write them.
+
+They differ in how a stage is named. CoIN and SEFE name it by the task learned last (`Finetune`, in
+CoIN, is the task's own; `Zero_shot` the base); MCITlib `<method>-task<k>` with k from 1, and
+`zero-shot`; Prism by any name, such as its checkpoints' `Task0` from 0, or `last`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from eval.results.benchmarks import BENCHMARKS, benchmark_of, number_of, plain_name, without_number
+from eval.results.errors import ResultsRefused
+from eval.results.run import MERGED, Place, ResultRun
+
+_MCITLIB = re.compile(r"(?P<run>.+)-task(?P<stage>\d+)")
+_NUMBER = re.compile(r".*?(\d+)")
+_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """A folder of results, before it is known what its names mean."""
+
+    root: Path
+    tasks: tuple[str, ...]  # folder names
+    stages: Mapping[str, tuple[str, ...]]  # by task folder: folder names
+
+
+def find_nested(path: Path) -> Path | None:
+    """Return the folder of task folders at or below `path`; None if there is no `merge.jsonl`.
+
+    Raises:
+        ResultsRefused: if several runs lie below it.
+    """
+    roots = sorted({file.parents[2] for file in path.rglob(f"*/*/{MERGED}")})
+    if len(roots) > 1:
+        listed = ", ".join(str(root) for root in roots[:_SHOWN])
+        raise ResultsRefused(f"{path} holds {len(roots)} runs. Name one of them: {listed}.")
+    return roots[0] if roots else None
+
+
+def read_nested(
+    root: Path,
+    layout: str | None = None,
+    tasks: Sequence[str] | None = None,
+    run: str | None = None,
+) -> ResultRun:
+    """Return the run in a folder of task folders.
+
+    Args:
+        root: holds the task folders.
+        layout: `coin`, `mcitlib` or `prism`; None takes the first that explains every stage's name.
+        tasks: their order; None finds it in numbers before the names, a published benchmark, or
+            the stage at which each task first has results.
+        run: MCITlib keeps several methods' stages side by side: the one to read.
+
+    Raises:
+        ResultsRefused: if a stage's name or the order cannot be made out.
+    """
+    folder = _look(root)
+    names = (layout and [layout]) or [*_LAYOUTS]
+    for name in names:
+        title, number = _LAYOUTS[name]
+        numbers = number(folder, run)
+        if numbers is not None and (run is None or name == "mcitlib"):
+            return _build(folder, title, numbers, tasks, run)
+    stages = sorted({stage for of_task in folder.stages.values() for stage in of_task})
+    raise ResultsRefused(
+        f"{root}: the stage folders {', '.join(stages[:_SHOWN])} are not named as in "
+        f"{' or '.join(_LAYOUTS[name][0] for name in names)} results. Name each by the task that "
+        "was learned last (CoIN), <method>-task<k> (MCITlib) or by a number, or keep the answers "
+        "in Retain's own layout (docs/evaluate.md)."
+    )
+
+
+def _look(root: Path) -> _Folder:
+    stages: dict[str, tuple[str, ...]] = {}
+    for file in sorted(root.glob(f"*/*/{MERGED}")):
+        task = file.parents[1].name
+        stages[task] = (*stages.get(task, ()), file.parent.name)
+    return _Folder(root, tuple(stages), stages)
+
+
+Numbers = dict[tuple[str, str], int | str]
+"""By task folder and stage folder: the stage's number, or the task folder it is named after."""
+
+
+def _coin(folder: _Folder, run: str | None) -> Numbers | None:
+    by_name = {plain_name(task): task for task in folder.tasks}
+    numbers: Numbers = {}
+    for task, stage in _pairs(folder):
+        name = plain_name(stage)
+        if name == "zeroshot":
+            numbers[task, stage] = 0
+        elif name == "finetune":
+            numbers[task, stage] = task
+        elif name in by_name:
+            numbers[task, stage] = by_name[name]
+        else:
+            return None
+    return numbers
+
+
+def _mcitlib(folder: _Folder, run: str | None) -> Numbers | None:
+    numbers: Numbers = {}
+    runs: set[str] = set()
+    for task, stage in _pairs(folder):
+        found = _MCITLIB.fullmatch(stage)
+        if plain_name(stage) == "zeroshot":
+            numbers[task, stage] = 0
+        elif found is None:
+            return None
+        elif run in (None, found["run"]):
+            runs.add(found["run"])
+            numbers[task, stage] = int(found["stage"])
+    if len(runs) > 1:
+        raise ResultsRefused(
+            f"{folder.root} holds the results of {len(runs)} runs: {', '.join(sorted(runs))}. "
+            "Choose one with --run."
+        )
+    return numbers if runs else None
+
+
+def _prism(folder: _Folder, run: str | None) -> Numbers | None:
+    numbers: Numbers = {}
+    for task, stage in _pairs(folder):
+        found = _NUMBER.fullmatch(stage)
+        if plain_name(stage) == "zeroshot":
+            numbers[task, stage] = 0
+        elif stage.casefold() == "last":
+            numbers[task, stage] = len(folder.tasks)
+        elif found:
+            numbers[task, stage] = int(found[1]) + _first_stage(folder)
+        else:
+            return None
+    return numbers
+
+
+def _first_stage(folder: _Folder) -> int:
+    """Return 1 if the first task's stage is numbered 0, as Prism's checkpoints are, else 0."""
+    found = {int(it[1]) for _, stage in _pairs(folder) if (it := _NUMBER.fullmatch(stage))}
+    return int(0 in found and max(found) < len(folder.tasks))
+
+
+_LAYOUTS: Mapping[str, tuple[str, Callable[[_Folder, str | None], Numbers | None]]] = {
+    "coin": ("CoIN", _coin),
+    "mcitlib": ("MCITlib", _mcitlib),
+    "prism": ("Prism", _prism),
+}
+NESTED_LAYOUTS = tuple(_LAYOUTS)
+
+
+def _pairs(folder: _Folder) -> list[tuple[str, str]]:
+    return [(task, stage) for task in folder.tasks for stage in folder.stages[task]]
+
+
+def _build(
+    folder: _Folder, title: str, numbers: Numbers, wanted: Sequence[str] | None, run: str | None
+) -> ResultRun:
+    order, source = _order(folder, numbers, wanted)
+    place = {task: number for number, task in enumerate(order, 1)}
+    names = _names(order)
+    stages = {
+        pair: place[number] if isinstance(number, str) else number
+        for pair, number in numbers.items()
+    }
+    _check_stages(folder, stages, order)
+    files: dict[Place, Path] = {}
+    for (task, stage), number in stages.items():
+        _add(files, (number, names[task]), folder.root / task / stage / MERGED)
+    folders = {name: task for task, name in names.items()}
+    return ResultRun(
+        layout=title,
+        name=run or folder.root.name,
+        root=folder.root,
+        tasks=tuple(names[task] for task in order),
+        files=files,
+        expected=_expecting(folder, title, stages, order, folders),
+        order_from=source,
+    )
+
+
+def _add(files: dict[Place, Path], place: Place, path: Path) -> None:
+    if place in files:
+        raise ResultsRefused(
+            f"{files[place]} and {path} are both of task {place[1]!r} after stage {place[0]}. "
+            "Move one of them away."
+        )
+    files[place] = path
+
+
+def _names(order: Sequence[str]) -> dict[str, str]:
+    """Return names without the numbers before them, where they stay different."""
+    plain = {task: without_number(task) for task in order}
+    return plain if len(set(plain.values())) == len(plain) else {task: task for task in order}
+
+
+def _check_stages(
+    folder: _Folder, stages: Mapping[tuple[str, str], int], order: Sequence[str]
+) -> None:
+    for (task, stage), number in stages.items():
+        if number > len(order):
+            raise ResultsRefused(
+                f"{folder.root / task / stage} is of stage {number}, but there are results of "
+                f"{len(order)} tasks only: {', '.join(order)}. Put the missing tasks' results "
+                "there too."
+            )
+
+
+def _order(
+    folder: _Folder, numbers: Numbers, wanted: Sequence[str] | None
+) -> tuple[list[str], str]:
+    if wanted is not None:
+        return _as_wanted(folder, wanted), "the list given"
+    before = {task: number_of(task) for task in folder.tasks}
+    counted = {task: number for task, number in before.items() if number is not None}
+    if len(set(counted.values())) == len(folder.tasks):
+        return sorted(folder.tasks, key=lambda task: counted[task]), "the numbers in their names"
+    if benchmark := benchmark_of(folder.tasks):
+        known = [plain_name(name) for name in BENCHMARKS[benchmark]]
+        return sorted(folder.tasks, key=lambda task: known.index(plain_name(task))), benchmark
+    return _by_first_result(folder, numbers), "the stage at which each first has results"
+
+
+def _by_first_result(folder: _Folder, numbers: Numbers) -> list[str]:
+    first: dict[str, int] = {}
+    for (task, _), number in numbers.items():
+        if isinstance(number, int) and number:
+            first[task] = min(number, first.get(task, number))
+    if len(folder.tasks) > 1 and sorted(first.values()) != list(range(1, len(folder.tasks) + 1)):
+        raise ResultsRefused(
+            f"{folder.root}: the order in which the tasks were learned cannot be told from their "
+            f"names ({', '.join(folder.tasks)}). Give it, as --tasks {','.join(folder.tasks)}."
+        )
+    return sorted(folder.tasks, key=lambda task: first.get(task, 0))
+
+
+def _as_wanted(folder: _Folder, wanted: Sequence[str]) -> list[str]:
+    by_name = {plain_name(task): task for task in folder.tasks}
+    unknown = [task for task in wanted if plain_name(task) not in by_name]
+    left = set(by_name) - {plain_name(task) for task in wanted}
+    if unknown or left or len(wanted) != len(by_name):
+        raise ResultsRefused(
+            f"the list of tasks names {', '.join(wanted)}; {folder.root} has results of "
+            f"{', '.join(folder.tasks)}. Name each of these once."
+        )
+    return [by_name[plain_name(task)] for task in wanted]
+
+
+def _expecting(
+    folder: _Folder,
+    title: str,
+    stages: Mapping[tuple[str, str], int],
+    order: Sequence[str],
+    folders: Mapping[str, str],
+) -> Callable[[int, str], Path]:
+    seen = {
+        number: stage for (_, stage), number in stages.items() if plain_name(stage) != "finetune"
+    }
+    own = any(plain_name(stage) == "finetune" for _, stage in stages)
+
+    def expected(stage: int, task: str) -> Path:
+        name = seen.get(stage) or (
+            order[stage - 1] if title == "CoIN" and stage else f"<stage {stage}>"
+        )
+        if own and stage and order[stage - 1] == folders[task]:
+            name = "Finetune"
+        return folder.root / folders[task] / name / MERGED
+
+    return expected

@@ -1,0 +1,215 @@
+"""References: the questions of a task with the answers that count as right, as items.
+
+Read are rows in LLaVA's question form (CoIN, SEFE, MCITlib, Prism: `question_id`, `text`,
+`answer`), LLaVA conversations, and by id the originals of TextVQA, GQA, ScienceQA and COCO.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from asd_rewriter.cards import Metric
+from asd_rewriter.formats import OPTION_LETTERS, AnswerFormat, strip_instruction
+from eval.items import EvalItem
+from eval.results.errors import ReferencesRefused
+from eval.results.files import Row, read_json, read_rows, shown
+from eval.results.predictions import id_of
+from eval.scorers.iou import parse_box
+
+_IMAGE_MARK = "<image>"
+_FORMATS: Mapping[str, AnswerFormat] = {
+    "option_letter": AnswerFormat.MULTIPLE_CHOICE,
+    "iou": AnswerFormat.BOX,
+    "caption": AnswerFormat.CAPTION,
+}
+_ANSWER_KEYS = ("answer_bbox", "answers", "references", "captions", "answer", "label")
+_QUESTION_KEYS = ("text", "question", "prompt")
+_SOFT_VOTES = 3
+
+
+class Reference(NamedTuple):
+    """A question by id: what is asked, the accepted answers, the image's name, where it stands."""
+
+    id: str
+    question: str
+    answers: tuple[str, ...]
+    image: str
+    place: str
+
+
+def read_references(path: Path, answers: Path | None = None) -> list[Reference]:
+    """Return a task's questions in the order of the file.
+
+    Args:
+        path: the questions: a JSON array, JSON lines, `{"data": [...]}` or an object by id.
+        answers: accepted answers by id from another file, such as TextVQA's ten votes; only they
+            count then.
+
+    Raises:
+        ReferencesRefused: if there is no question, an id repeats, or a question has no answer.
+        ResultsRefused: if a file cannot be read.
+    """
+    found: dict[str, Reference] = {}
+    for entry in _entries(path):
+        if entry.id in found:
+            raise ReferencesRefused(
+                f"{entry.place}: id {entry.id!r} was there before, in {found[entry.id].place}. "
+                "Give every question an id of its own."
+            )
+        found[entry.id] = entry
+    if not found:
+        raise ReferencesRefused(f"{path} holds no question.")
+    rows = list(found.values())
+    if answers is not None:
+        rows = _with_answers(rows, answers)
+    for row in rows:
+        if not row.answers:
+            raise ReferencesRefused(
+                f"{row.place}: question {row.id!r} has no answer that counts as right. Give it as "
+                "'answer', or as a list in 'answers'."
+            )
+    return rows
+
+
+def items_of(task: str, rows: Sequence[Reference], metric: Metric) -> list[EvalItem]:
+    """Return the questions as items of one task.
+
+    No image is opened: instead of the images' digests an item holds one digest of its own, made
+    from task, id and the image's name, so that no two questions are taken for one.
+    """
+    return [
+        EvalItem(
+            id=row.id,
+            task=task,
+            images=(hashlib.sha256(f"{task}\n{row.id}\n{row.image}".encode()).hexdigest(),),
+            question=strip_instruction(row.question)[0] or row.question,
+            prompt=row.question,
+            references=row.answers,
+            format=_FORMATS.get(metric, AnswerFormat.SHORT_ANSWER),
+            metric=metric,
+        )
+        for row in rows
+    ]
+
+
+def guess_metric(rows: Sequence[Reference]) -> Metric:
+    """Return the scorer that fits the form of all the references."""
+    if all(len(row.answers) >= _SOFT_VOTES for row in rows):
+        return "vqa_soft"
+    texts = [text.strip() for row in rows for text in row.answers]
+    if all(parse_box(text) for text in texts):
+        return "iou"
+    if all(len(text) == 1 and text in OPTION_LETTERS for text in texts):
+        return "option_letter"
+    return "exact_match"
+
+
+def _entries(path: Path) -> Iterator[Reference]:
+    if path.suffix != ".jsonl":
+        value = read_json(path)
+        if isinstance(value, dict) and "annotations" in value:
+            yield from _captions(value, path)
+            return
+        if isinstance(value, dict) and isinstance(value.get("data"), list):
+            rows = [Row(row, f"{path}, row {n}") for n, row in enumerate(value["data"], 1)]
+        elif isinstance(value, dict):
+            rows = [
+                Row({"id": key, **_object(row, path)}, f"{path}, {key!r}")
+                for key, row in value.items()
+            ]
+        else:
+            rows = read_rows(path)
+    else:
+        rows = read_rows(path)
+    for row in rows:
+        yield from _conversation(row) if "conversations" in row.value else [_reference(row)]
+
+
+def _object(row: Any, path: Path) -> dict[str, Any]:
+    if not isinstance(row, dict):
+        raise ReferencesRefused(f"{path} holds {shown(row)} where a question is expected.")
+    return row
+
+
+def _reference(row: Row) -> Reference:
+    value = row.value
+    question = next((value[key] for key in _QUESTION_KEYS if isinstance(value.get(key), str)), "")
+    return Reference(
+        id_of(row), _without_mark(question), _answers(row), str(value.get("image", "")), row.place
+    )
+
+
+def _conversation(row: Row) -> Iterator[Reference]:
+    said = row.value["conversations"]
+    try:
+        texts = [str(turn["value"]) for turn in said]
+    except (TypeError, KeyError) as error:
+        raise ReferencesRefused(f"{row.place}: conversations is {shown(said)}.") from error
+    key, image = id_of(row), str(row.value.get("image", ""))
+    turns = list(zip(texts[::2], texts[1::2], strict=False))
+    for number, (question, answer) in enumerate(turns):
+        name = key if len(turns) == 1 else f"{key}#{number}"
+        further = _answers(row) if len(turns) == 1 else ()
+        yield Reference(name, _without_mark(question), (answer, *further), image, row.place)
+
+
+def _without_mark(text: str) -> str:
+    return text.replace(_IMAGE_MARK, "").strip()
+
+
+def _answers(row: Row) -> tuple[str, ...]:
+    key = next((key for key in _ANSWER_KEYS if row.value.get(key) not in (None, "", [])), None)
+    if key is None:
+        return ()
+    value = row.value[key]
+    choices = row.value.get("choices")
+    if isinstance(choices, list) and isinstance(value, int) and 0 <= value < len(choices):
+        return (OPTION_LETTERS[value],)
+    if isinstance(value, list) and key == "answer_bbox":
+        return (str(value),)
+    return tuple(_answer(it, row) for it in (value if isinstance(value, list) else [value]))
+
+
+def _answer(value: Any, row: Row) -> str:
+    if isinstance(value, dict):  # VizWiz, VQAv2: {"answer": ..., "answer_confidence": ...}
+        value = value.get("answer")
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ReferencesRefused(f"{row.place}: {shown(value)} is no answer: expected a text.")
+    return str(value)
+
+
+def _captions(value: dict[str, Any], path: Path) -> Iterator[Reference]:
+    """Yield COCO captions by image: its file name is the image, its number the id."""
+    texts: dict[Any, list[str]] = {}
+    try:
+        for it in value["annotations"]:
+            texts.setdefault(it["image_id"], []).append(str(it["caption"]))
+        images = value.get("images") or [{"id": key} for key in texts]
+        named = [(it["id"], str(it.get("file_name", ""))) for it in images]
+    except (TypeError, KeyError) as error:
+        raise ReferencesRefused(f"{path} is not in COCO's caption format: {error!r}.") from error
+    for key, image in named:
+        yield Reference(str(key), "", tuple(texts.get(key, ())), image, f"{path}, image {key}")
+
+
+def _with_answers(rows: Sequence[Reference], path: Path) -> list[Reference]:
+    """Return the rows with another file's answers, joined by id or else by the image's name.
+
+    MCITlib numbers the images of its caption files by the place of the question, from 1.
+    """
+    others = list(_entries(path))
+    by_id = {other.id: other.answers for other in others}
+    by_image = {Path(other.image).stem: other.answers for other in others if other.image}
+    known = [by_image.get(Path(row.image).stem) or by_id.get(row.id) for row in rows]
+    if not any(known) and len(others) == len(rows):
+        known = [by_id.get(str(number)) for number in range(1, len(rows) + 1)]
+    lacking = [row for row, answers in zip(rows, known, strict=True) if not answers]
+    if lacking:
+        raise ReferencesRefused(
+            f"{len(lacking)} of {len(rows)} questions have no answer in {path}, the first is "
+            f"{lacking[0].id!r} ({lacking[0].place}). Are the two files of the same split?"
+        )
+    return [row._replace(answers=it) for row, it in zip(rows, known, strict=True) if it]
