@@ -22,8 +22,16 @@ def image_data_url(blob_dir: Path, digest: str) -> str:
             JPEG nor WebP (validation stores no other).
     """
     with _opened(blob_dir, digest) as file:
-        content = file.read()
-    return f"data:image/{_kind(content, digest)};base64,{base64.b64encode(content).decode()}"
+        return data_url(file.read(), digest)
+
+
+def data_url(content: bytes, name: str) -> str:
+    """Return an image's bytes as a `data:image/...` URL.
+
+    Raises:
+        ItemImageMissing: with `name`, if they are neither PNG, JPEG nor WebP.
+    """
+    return f"data:image/{_kind(content, name)};base64,{base64.b64encode(content).decode()}"
 
 
 def check_image(blob_dir: Path, digest: str) -> None:

@@ -13,7 +13,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from eval.matrix import AccuracyMatrix, Cell
-from eval.report import ForgettingReport, flatten
+from eval.report import NO_ANSWERS, NOT_JUDGED, ForgettingReport, flatten
 from eval.report_page import PAGE, STYLE
 
 _INK, _QUIET, _LINE = "#1d2733", "#5d6b79", "#dfe5ea"
@@ -116,6 +116,8 @@ def report_html(report: ForgettingReport, images: Mapping[str, str] | None = Non
         style=Markup(STYLE),
         names=_NAMES,
         outcomes=_OUTCOMES,
+        not_judged=NOT_JUDGED,
+        no_answers=NO_ANSWERS,
         training=flatten(report.training),
         heatmap=Markup(heatmap(report.matrix, include_plotlyjs=True)),
         curves=Markup(accuracy_curves(report.matrix)),

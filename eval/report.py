@@ -31,6 +31,7 @@ class ForgettingReport(BaseModel):
     """Everything measured about one version when it was made.
 
     `training` says what was trained and how: method, hyper-parameters, counts per answer format.
+    `verdict` is None where the version was not judged, as of a matrix without item scores.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,14 +43,14 @@ class ForgettingReport(BaseModel):
     matrix: AccuracyMatrix
     summaries: tuple[Summary, ...]
     changes: tuple[TaskChange, ...]
-    verdict: GateVerdict
+    verdict: GateVerdict | None = None
     worst_items: tuple[WorstItem, ...] = ()
     training: dict[str, JsonValue] = {}
 
 
 def build_report(
     matrix: AccuracyMatrix,
-    verdict: GateVerdict,
+    verdict: GateVerdict | None,
     *,
     worst_items: Sequence[WorstItem] = (),
     training: Mapping[str, JsonValue] | None = None,
@@ -59,7 +60,7 @@ def build_report(
 
     Args:
         matrix: of the version's lineage; its last row is the version, the one before its parent.
-        verdict: of the gate on this version.
+        verdict: of the gate on this version; None where it was not judged.
         worst_items: from `find_worst_items`; the first 12 are kept.
         training: what was trained and how, as JSON values.
         created_at: when the version was evaluated.
@@ -102,15 +103,25 @@ def to_markdown(report: ForgettingReport) -> str:
     sections = [
         f"# Forgetting report: {_md(report.version)}",
         f"Parent {_md(report.parent)}, task learned: {_md(report.task)}{_when(report)}.",
-        f"## Gate: {report.verdict.outcome}\n\n{_md(report.verdict.explanation)}",
+        _gate(report.verdict),
         "## Change per task\n\nPoints; negative is a loss.\n\n" + _changes_table(report.changes),
         "## Accuracy matrix\n\nPoints (n items). Row: version. Column: task.\n\n"
         + _matrix_table(report.matrix),
         "## Summaries\n\n" + _summary_table(report.summaries),
-        "## Right before, wrong now\n\n" + _worst_table(report.worst_items),
+        "## Right before, wrong now\n\n" + _worst(report),
         "## What was trained\n\n" + _training_list(report.training),
     ]
     return "\n\n".join(sections) + "\n"
+
+
+NOT_JUDGED = "Not judged: the gate needs the scores of single items."
+NO_ANSWERS = "Not known: the answers to single items are not at hand."
+
+
+def _gate(verdict: GateVerdict | None) -> str:
+    if verdict is None:
+        return f"## Gate\n\n{NOT_JUDGED}"
+    return f"## Gate: {verdict.outcome}\n\n{_md(verdict.explanation)}"
 
 
 def _when(report: ForgettingReport) -> str:
@@ -148,6 +159,10 @@ def _summary_table(summaries: Sequence[Summary]) -> str:
         for entry in summaries
     )
     return _table(["name", "points", "tasks", "n", "meaning"], rows)
+
+
+def _worst(report: ForgettingReport) -> str:
+    return NO_ANSWERS if report.verdict is None else _worst_table(report.worst_items)
 
 
 def _worst_table(items: Sequence[WorstItem]) -> str:

@@ -86,9 +86,11 @@ PAGE = """<!doctype html>
   {%- if report.created_at %} Evaluated {{ report.created_at.strftime('%Y-%m-%d %H:%M %Z') }}.
   {%- endif %}</p>
 
+{% if report.verdict %}
 <section class="verdict {{ report.verdict.outcome }}">
 <b>Gate: {{ outcomes[report.verdict.outcome] }}</b><p>{{ report.verdict.explanation }}</p>
 </section>
+{% else %}<section class="verdict"><b>Gate</b><p>{{ not_judged }}</p></section>{% endif %}
 
 <section class="facts" aria-label="Summaries">
 {% for entry in report.summaries %}
@@ -142,16 +144,18 @@ PAGE = """<!doctype html>
 </article>{% endfor %}</div>
 <p class="small quiet">The {{ report.worst_items|length }} shown are examples, chosen evenly over
   the tasks.</p>
-{% else %}<p class="quiet">No such item was found.</p>{% endif %}
+{% else %}<p class="quiet">
+{{- 'No such item was found.' if report.verdict else no_answers }}</p>{% endif %}
 
 <h2>What was trained</h2>
 {% if training %}<dl class="training">{% for name, value in training %}
 <dt>{{ name }}</dt><dd>{{ value }}</dd>{% endfor %}</dl>
 {% else %}<p class="quiet">Not recorded.</p>{% endif %}
 
-<footer class="small quiet">n counts evaluation items. Gate policy: at most
+<footer class="small quiet">n counts evaluation items.
+{%- if report.verdict %} Gate policy: at most
 {{ report.verdict.policy.max_drop_per_task }} points lost per old task and
 {{ report.verdict.policy.max_mean_drop }} on their mean, at least
-{{ report.verdict.policy.min_samples }} items per task.</footer>
+{{ report.verdict.policy.min_samples }} items per task.{% endif %}</footer>
 </main></body></html>
 """

@@ -11,44 +11,39 @@ from collections.abc import Iterable, Mapping
 
 from asd_rewriter.cards import Metric
 
-BENCHMARKS: Mapping[str, Mapping[str, Metric]] = {
+BENCHMARKS: Mapping[str, Mapping[str, Metric | None]] = {
     "CoIN": {
         "ScienceQA": "option_letter",
         "TextVQA": "vqa_soft",
-        "ImageNet": "exact_match",
-        "GQA": "exact_match",
-        "VizWiz": "exact_match",
+        "ImageNet": "class_name",
+        "GQA": "gqa",
+        "VizWiz": "vizwiz",
         "Grounding": "iou",
-        "VQAv2": "exact_match",
-        "OCRVQA": "exact_match",
+        "VQAv2": "vizwiz",  # the same rule
+        "OCRVQA": "ocr_vqa",
     },
     "UCIT": {
         "ImageNet-R": "exact_match",
         "ArxivQA": "exact_match",
-        "VizWiz": "exact_match",
+        "VizWiz": "caption",
         "IconQA": "exact_match",
         "CLEVR": "exact_match",
-        "Flickr30k": "exact_match",
+        "Flickr30k": "caption",
     },
     "MLLM-DCL": {
-        "RS": "exact_match",
-        "Med": "exact_match",
-        "AD": "exact_match",
-        "Sci": "exact_match",
-        "Fin": "exact_match",
+        "RS": "contains_words",
+        "Med": "contains",
+        "AD": "contains_words",
+        "Sci": "map_qa",
+        "Fin": "exact_unspaced",
     },
-    "MLLM-ACL": {
-        "OCR": "exact_match",
-        "Math": "exact_match",
-        "VP": "exact_match",
-        "APP": "exact_match",
-    },
+    "MLLM-ACL": dict.fromkeys(("OCR", "Math", "VP", "APP")),
     "TriGap": dict.fromkeys(
         ("PMCVQA", "DocVQA", "ChartQA", "IconQA", "InfographicVQA", "ArxivQA", "Roadside",
-         "ChemVQA", "FloodNetVQA", "CLEVR"),
-        "exact_match",
+         "ChemVQA", "FloodNetVQA", "CLEVR")
     ),
 }  # fmt: skip
+"""Without a metric where its rule is not known; it is then taken from the references' form."""
 _SAME = {
     "vizcap": "vizwiz",
     "vizwizcaption": "vizwiz",

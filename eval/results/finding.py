@@ -24,6 +24,11 @@ class ReferenceFiles(NamedTuple):
     questions: Path
     answers: Path | None = None
 
+    @property
+    def captions(self) -> bool:
+        """Whether the answers are captions in COCO's form."""
+        return self.answers is not None and self.answers.match(_CAPTIONS)
+
 
 @dataclass(frozen=True)
 class ReferenceSource:

@@ -27,7 +27,7 @@ _FORMATS: Mapping[str, AnswerFormat] = {
 }
 _ANSWER_KEYS = ("answer_bbox", "answers", "references", "captions", "answer", "label")
 _QUESTION_KEYS = ("text", "question", "prompt")
-_SOFT_VOTES = 3
+_SOFT_VOTES, _VOTE_WORDS = 3, 4
 
 
 class Reference(NamedTuple):
@@ -98,7 +98,8 @@ def items_of(task: str, rows: Sequence[Reference], metric: Metric) -> list[EvalI
 def guess_metric(rows: Sequence[Reference]) -> Metric:
     """Return the scorer that fits the form of all the references."""
     if all(len(row.answers) >= _SOFT_VOTES for row in rows):
-        return "vqa_soft"
+        words = [len(text.split()) for row in rows for text in row.answers]
+        return "vqa_soft" if sum(words) <= _VOTE_WORDS * len(words) else "caption"
     texts = [text.strip() for row in rows for text in row.answers]
     if all(parse_box(text) for text in texts):
         return "iou"

@@ -45,6 +45,12 @@ class ResultRun:
         """The highest stage that any file belongs to."""
         return max(stage for stage, _ in self.files)
 
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The tasks that any file belongs to, in order."""
+        found = {task for _, task in self.files}
+        return tuple(task for task in self.tasks if task in found)
+
     def version(self, stage: int) -> str:
         """Return the name of the model after a stage."""
         return f"{self.name}@{stage}"

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from service.cli import context, inputs, jobs, keys, view
 from service.cli.context import JsonFlag, connect, console, print_json
+from service.cli.evaluating import evaluate, report
 from service.cli.rewrites import rewrites
 from service.cli.rewriting import rewrite
 from service.cli.serve import serve
@@ -35,6 +36,8 @@ for name, group in (("stream", streams), ("task", tasks), ("job", jobs.app), ("k
 app.command()(serve)
 app.command()(rewrite)
 app.command()(rewrites)
+app.command("eval")(evaluate)
+app.command()(report)
 
 
 @app.callback()
@@ -166,39 +169,6 @@ def versions(stream: str, as_json: JsonFlag = False) -> None:
     view.show(
         console, view.table("versions", ("version", "task", "aliases", "gate", "created"), body)
     )
-
-
-@app.command()
-def report(
-    version: Annotated[str, typer.Argument(help="stream@number, e.g. demo@3")],
-    output: Annotated[Path | None, typer.Option(help="Write a self-contained HTML page.")] = None,
-    as_json: JsonFlag = False,
-) -> None:
-    """Show what a version learned and what it forgot.
-
-    Example: `retain report demo@3 --output report.html`
-    """
-    stream, _, number = version.partition("@")
-    path = f"/v1/streams/{part(stream)}/versions/{part(number or 'production')}/report"
-    with connect() as client:
-        if as_json:
-            return print_json(client.get(path))
-        if output is not None:
-            return _write_page(output, client.text(path, format="html"))
-        from rich.markdown import Markdown
-
-        console.print(Markdown(client.text(path, format="markdown")))
-
-
-def _write_page(path: Path, page: str) -> None:
-    try:
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        context.fail(
-            f"cannot write {path}: {error.strerror}. Give --output a file in a folder that is "
-            "there and may be written to."
-        )
-    console.print(Text(f"written to {path}"), soft_wrap=True)
 
 
 @app.command()

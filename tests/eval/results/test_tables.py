@@ -34,8 +34,8 @@ def test_a_table_as_papers_print_it(tmp_path: Path) -> None:
         "accuracy": 64.3, "n": 1000, "metric": "accuracy",
     }  # fmt: skip
     assert "signs" not in matrix.rows[1].cells
-    assert matrix.mfn() == pytest.approx((54.05 + 64.3) / 2)
-    assert matrix.bwt() == pytest.approx((54.05 - 75.4) / 2)
+    assert matrix.summaries()["mfn"] == pytest.approx((54.05 + 64.3) / 2)
+    assert matrix.summaries()["bwt"] == pytest.approx((54.05 - 75.4) / 2)
 
 
 def test_without_a_base_its_row_is_a_hole(tmp_path: Path) -> None:

@@ -1,0 +1,156 @@
+"""The forgetting report of a run without a service, and the files it is kept in."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from eval.errors import ItemImageMissing
+from eval.forgetting import WorstItem, find_worst_items
+from eval.gate import GatePolicy, GateVerdict, judge_last
+from eval.images import data_url
+from eval.matrix import AccuracyMatrix
+from eval.plots import report_html
+from eval.report import ForgettingReport, build_report, to_markdown
+from eval.results.output import staged_folder
+from eval.results.scored import ScoredRun, describe_missing
+
+COLUMNS = ("stage", "version", "learned", "task", "points", "low", "high", "n", "metric")
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """A report with what belongs to it.
+
+    Args:
+        report: of the run's last version.
+        images: `data:` URLs by digest, of the worst items.
+        notes: what the reader should know.
+    """
+
+    report: ForgettingReport
+    images: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def json(self) -> str:
+        """Return the report as JSON."""
+        return self.report.model_dump_json(indent=2) + "\n"
+
+    def markdown(self) -> str:
+        """Return the report as Markdown."""
+        return to_markdown(self.report)
+
+    def html(self) -> str:
+        """Return the report as one self-contained page."""
+        return report_html(self.report, self.images)
+
+    def csv(self) -> str:
+        """Return the accuracy matrix as CSV: a line a measured cell, points with 95 % interval."""
+        return matrix_csv(self.report.matrix)
+
+    def write(self, out: str | Path) -> list[Path]:
+        """Write all of them into a new folder, which appears whole; return the files.
+
+        Raises:
+            OutputRefused: if the folder is not empty or cannot be made.
+        """
+        made = {
+            "report.json": self.json(),
+            "report.md": self.markdown(),
+            "report.html": self.html(),
+            "matrix.csv": self.csv(),
+        }
+        with staged_folder(Path(out)) as folder:
+            for name, text in made.items():
+                (folder / name).write_text(text, encoding="utf-8")
+        return [Path(out) / name for name in made]
+
+
+def matrix_csv(matrix: AccuracyMatrix) -> str:
+    """Return a matrix as CSV: a line a measured cell, points with 95 % interval and n."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for stage, row in enumerate(matrix.rows):
+        for task in matrix.tasks:
+            if cell := row.cells.get(task):
+                points = (cell.accuracy, cell.interval.low, cell.interval.high)
+                rounded = (f"{it:.4f}" for it in points)
+                writer.writerow((stage, row.version, row.task, task, *rounded, cell.n, cell.metric))
+    return file.getvalue()
+
+
+def report_of_run(scored: ScoredRun, policy: GatePolicy, images: Path | None) -> RunReport:
+    """Return the report of a scored run; raises MatrixHole where results are missing."""
+    matrix = scored.matrix()
+    worst, urls = _with_images(_worst(scored), scored, images)
+    training: dict[str, JsonValue] = {
+        **scored.run.training,
+        "results": f"{scored.run.layout} folder {scored.run.name}",
+        "scorers": [*sorted({it.scorer for it in scored.scores.values()})],
+        **({"notes": [*scored.notes]} if scored.notes else {}),
+    }
+    report = build_report(
+        matrix, _verdict(scored, matrix, policy), worst_items=worst, training=training
+    )
+    return RunReport(report, urls, (scored.run.said(), *scored.notes))
+
+
+def report_of_matrix(matrix: AccuracyMatrix, path: Path) -> RunReport:
+    """Return the report of a matrix given as numbers; it is not judged and shows no items."""
+    describe_missing(matrix, path)
+    said = f"read a matrix of {len(matrix.tasks)} tasks and {matrix.num_learned} stages"
+    report = build_report(matrix, None, training={"results": f"matrix in {path.name}"})
+    return RunReport(report, notes=(f"{said}; {NO_ITEM_SCORES}",))
+
+
+NO_ITEM_SCORES = "without each item's score there is no gate verdict and no item to show"
+
+
+def _verdict(scored: ScoredRun, matrix: AccuracyMatrix, policy: GatePolicy) -> GateVerdict:
+    return judge_last(matrix, policy)
+
+
+def _worst(scored: ScoredRun) -> list[WorstItem]:
+    last, old = scored.run.last_stage, scored.run.tasks[: scored.run.last_stage - 1]
+    items = [item for task in old for item in scored.items[task]]
+    before, after = dict[str, str](), dict[str, str]()
+    for task in old:
+        before |= scored.answers[last - 1, task]
+        after |= scored.answers[last, task]
+    return find_worst_items(items, before, after)
+
+
+def _with_images(
+    worst: Sequence[WorstItem], scored: ScoredRun, root: Path | None
+) -> tuple[list[WorstItem], dict[str, str]]:
+    """Return the items with the digests of their images, and these; what is not found is left out.
+
+    Until here an item's digest stands for its image's name, see `items_of`.
+    """
+    shown, urls = [], dict[str, str]()
+    for item in worst:
+        name = scored.images.get((item.task, item.item_id))
+        content = _inside(root, name) if root is not None and name else None
+        digests: tuple[str, ...] = ()
+        if content is not None:
+            digests = (hashlib.sha256(content).hexdigest(),)
+            with suppress(ItemImageMissing):
+                urls[digests[0]] = data_url(content, str(name))
+        shown.append(item.model_copy(update={"images": digests}))
+    return shown, urls
+
+
+def _inside(root: Path, name: str) -> bytes | None:
+    path = (root / name).resolve()
+    try:
+        return path.read_bytes() if path.is_relative_to(root.resolve()) else None
+    except OSError:
+        return None

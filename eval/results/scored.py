@@ -1,0 +1,185 @@
+"""A run with every answer scored: what tables, matrices and reports are made from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from eval.errors import MatrixHole
+from eval.items import EvalItem
+from eval.matrix import AccuracyMatrix, Cell, MatrixRow
+from eval.results.output import staged_folder
+from eval.results.run import Place, ResultRun
+from eval.scoring import TaskScores
+
+_SHOWN = 5
+
+
+class PlaceScore(BaseModel):
+    """What one stage scores on one task, in points with its 95 % interval, over n items.
+
+    `empty` counts answers without a word.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stage: int
+    version: str
+    learned: str | None
+    task: str
+    metric: str
+    scorer: str
+    points: float
+    low: float
+    high: float
+    n: int
+    empty: int
+    file: str
+
+
+@dataclass(frozen=True)
+class ScoredRun:
+    """The scores of a run.
+
+    Args:
+        run: where its files lie.
+        items: by task, in the order of the references.
+        answers: by stage and task: texts by item digest.
+        scores: by stage and task.
+        images: names of the questions' images, by task and id.
+        notes: what the reader should know, such as a scorer that was guessed.
+    """
+
+    run: ResultRun
+    items: dict[str, list[EvalItem]] = field(default_factory=dict)
+    answers: dict[Place, dict[str, str]] = field(default_factory=dict)
+    scores: dict[Place, TaskScores] = field(default_factory=dict)
+    images: dict[tuple[str, str], str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def table(self) -> list[PlaceScore]:
+        """Return all scores, by stage and by the order of the tasks."""
+        return [self._row(place) for place in self.places()]
+
+    def facts(self) -> dict[str, Any]:
+        """Return how the run was read and all scores, as JSON values."""
+        return {
+            "read": self.run.said(),
+            "notes": list(self.notes),
+            "scores": [row.model_dump(mode="json") for row in self.table()],
+        }
+
+    def write(self, out: str | Path) -> None:
+        """Write `scores.json` and each item's score, `items.jsonl`, into a new folder.
+
+        Raises:
+            OutputRefused: if the folder is not empty or cannot be made.
+        """
+        with staged_folder(Path(out)) as folder:
+            facts = json.dumps(self.facts(), indent=2, ensure_ascii=False)
+            (folder / "scores.json").write_text(facts + "\n", encoding="utf-8")
+            with (folder / "items.jsonl").open("w", encoding="utf-8") as file:
+                for row in self._item_rows():
+                    file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+    def _item_rows(self) -> Iterator[dict[str, Any]]:
+        for stage, task in self.places():
+            scores, answers = self.scores[stage, task].scores, self.answers[stage, task]
+            for item in self.items[task]:
+                yield {
+                    "stage": stage,
+                    "task": task,
+                    "id": item.id,
+                    "score": scores[item.digest],
+                    "answer": answers[item.digest],
+                }
+
+    def places(self) -> list[Place]:
+        """Return stages and tasks in order."""
+        return sorted(self.scores, key=lambda it: (it[0], self.run.tasks.index(it[1])))
+
+    def matrix(self) -> AccuracyMatrix:
+        """Return the accuracy matrix: the base, then a row a stage; what has no file is a hole."""
+        rows = []
+        for stage in range(self.run.last_stage + 1):
+            cells = {task: _cell(it) for (at, task), it in self.scores.items() if at == stage}
+            rows.append(
+                MatrixRow(
+                    version=self.run.version(stage), task=self.run.learned(stage), cells=cells
+                )
+            )
+        return AccuracyMatrix(tasks=self.run.tasks, rows=tuple(rows))
+
+    def _row(self, place: Place) -> PlaceScore:
+        stage, task = place
+        found, cell = self.scores[place], _cell(self.scores[place])
+        return PlaceScore(
+            stage=stage,
+            version=self.run.version(stage),
+            learned=self.run.learned(stage),
+            task=task,
+            metric=found.metric,
+            scorer=found.scorer,
+            points=found.accuracy,
+            low=cell.interval.low,
+            high=cell.interval.high,
+            n=found.n,
+            empty=sum(not text.strip() for text in self.answers[place].values()),
+            file=str(self.run.files[place]),
+        )
+
+
+def refuse_holes(run: ResultRun) -> None:
+    """Raise MatrixHole, with the files expected, unless a report of the whole run is possible.
+
+    It needs every task after the stage that learned it and after every later one.
+    """
+    if run.last_stage == 0:
+        raise MatrixHole(
+            f"{run.root} holds one state of a model; a report tells what changed from stage to "
+            "stage. Score it with 'retain eval', or give a folder a stage (docs/evaluate.md)."
+        )
+    needed = [
+        (stage, task)
+        for stage in range(1, run.last_stage + 1)
+        for task in run.tasks[:stage]
+        if (stage, task) not in run.files
+    ]
+    if needed:
+        listed = "; ".join(
+            f"task {task!r} after stage {stage}: {run.expected(stage, task)}"
+            for stage, task in needed[:_SHOWN]
+        )
+        more = f"; and {len(needed) - _SHOWN} more" if len(needed) > _SHOWN else ""
+        raise MatrixHole(
+            f"{len(needed)} results are not there: {listed}{more}. A report needs every task after "
+            "the stage that learned it and after all later ones; 'retain eval' scores what there "
+            "is."
+        )
+
+
+def describe_missing(matrix: AccuracyMatrix, path: Path) -> None:
+    """Raise MatrixHole, naming row and column, unless a report of a given matrix is possible."""
+    if matrix.num_learned == 0:
+        raise MatrixHole(f"{path} holds the base alone: add a row for each stage.")
+    holes = [
+        f"row {stage} ({matrix.learned_tasks[stage - 1]}), column {task!r}"
+        for stage in range(1, matrix.num_learned + 1)
+        for task in matrix.tasks[:stage]
+        if task not in matrix.rows[stage].cells
+    ]
+    if holes:
+        more = f"; and {len(holes) - _SHOWN} more" if len(holes) > _SHOWN else ""
+        raise MatrixHole(
+            f"{path} has no value in {'; '.join(holes[:_SHOWN])}{more}. A report needs every task "
+            "after the stage that learned it and after all later ones."
+        )
+
+
+def _cell(found: TaskScores) -> Cell:
+    return Cell(accuracy=found.accuracy, n=found.n, metric=found.metric)

@@ -1,0 +1,232 @@
+"""Result folders to scores and reports, as one call."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from eval.api import report_run, score_run
+from eval.errors import MatrixHole
+from eval.results.errors import OutputRefused, PredictionsMismatch, ReferencesRefused
+from tests.asd_rewriter.conftest import png
+from tests.eval.results.folders import (
+    RIGHT,
+    TRIANGLE,
+    annotations,
+    answers,
+    coin,
+    merged,
+    questions,
+    write_json,
+    write_lines,
+)
+
+TASKS = ("one", "two", "three")
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    annotations(tmp_path / "annotations", TASKS)
+    return coin(tmp_path / "LLaVA", TASKS, {**TRIANGLE, (0, 1): 9})
+
+
+@pytest.fixture
+def reading(tmp_path: Path) -> dict[str, object]:
+    return {"references": tmp_path / "annotations", "tasks": TASKS}
+
+
+def test_every_file_is_scored(results: Path, reading: dict) -> None:  # type: ignore[type-arg]
+    scored = score_run(results, **reading)
+    rows = [(row.stage, row.task, row.points, row.n) for row in scored.table()]
+    assert rows == [
+        (0, "one", 10.0, 10), (1, "one", 90.0, 10), (2, "one", 70.0, 10), (2, "two", 80.0, 10),
+        (3, "one", 50.0, 10), (3, "two", 60.0, 10), (3, "three", 100.0, 10),
+    ]  # fmt: skip
+    first = scored.table()[1]
+    assert (first.version, first.learned, first.metric) == ("LLaVA@1", "one", "exact_match")
+    assert first.low == pytest.approx(59.585, abs=0.001)  # Wilson, 9 of 10
+    assert first.high == pytest.approx(98.212, abs=0.001)
+    assert len(scored.notes) == 3
+    assert "one: scored by exact_match, which fits the form" in scored.notes[0]
+
+
+def test_a_run_becomes_a_report(results: Path, reading: dict) -> None:  # type: ignore[type-arg]
+    found = report_run(results, **reading)
+    summaries = {it.name: it.value for it in found.report.summaries}
+    assert summaries["mft"] == pytest.approx(90)
+    assert summaries["mfn"] == pytest.approx(70)
+    assert summaries["bwt"] == pytest.approx(-20)
+    assert summaries["maa"] == pytest.approx((90 + 75 + 70) / 3)
+    assert found.report.version == "LLaVA@3"
+    assert found.report.verdict is not None
+    assert found.report.verdict.outcome == "need_more_samples"
+    assert {it.task for it in found.report.worst_items} == {"one", "two"}
+    assert found.notes[0].startswith("read as CoIN results: 3 tasks, 4 stages, 7 files")
+    assert "exact_match-1-fixed" in json.loads(found.json())["training"]["scorers"]
+
+
+def test_all_of_it_is_written_or_nothing(
+    results: Path,
+    reading: dict,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,  # type: ignore[type-arg]
+) -> None:
+    found = report_run(results, **reading)
+    files = found.write(tmp_path / "out")
+    assert [file.name for file in files] == [
+        "report.json",
+        "report.md",
+        "report.html",
+        "matrix.csv",
+    ]
+    assert all(file.stat().st_size for file in files)
+    assert (tmp_path / "out" / "matrix.csv").read_text().splitlines()[1:3] == [
+        "0,LLaVA@0,,one,10.0000,1.7876,40.4150,10,exact_match",
+        "1,LLaVA@1,one,one,90.0000,59.5850,98.2124,10,exact_match",
+    ]
+    with pytest.raises(OutputRefused, match="is not empty, and nothing is overwritten"):
+        found.write(tmp_path / "out")
+    monkeypatch.setattr(type(found), "html", lambda self: "\ud800")
+    with pytest.raises(UnicodeEncodeError):
+        found.write(tmp_path / "half")
+    assert [path.name for path in tmp_path.iterdir() if "half" in path.name] == []
+
+
+def test_missing_results_are_named_with_the_file_expected(
+    results: Path,
+    reading: dict,  # type: ignore[type-arg]
+) -> None:
+    (results / "two" / "Finetune" / "merge.jsonl").unlink()
+    (results / "one" / "three" / "merge.jsonl").unlink()
+    with pytest.raises(MatrixHole) as hole:
+        report_run(results, **reading)
+    assert f"task 'two' after stage 2: {results}/two/Finetune/merge.jsonl" in str(hole.value)
+    assert f"task 'one' after stage 3: {results}/one/three/merge.jsonl" in str(hole.value)
+    assert len(score_run(results, **reading).table()) == 5
+
+
+def test_one_state_has_no_report(tmp_path: Path) -> None:
+    write_lines(tmp_path / "a.jsonl", [{"id": "1", "answer": "x"}])
+    write_lines(tmp_path / "references" / "a.jsonl", [{"id": "1", "answer": "X"}])
+    (row,) = score_run(tmp_path).table()
+    assert (row.points, row.n) == (100.0, 1)
+    assert row.low == pytest.approx(20.654, abs=0.001)  # Wilson, 1 of 1
+    with pytest.raises(MatrixHole, match="holds one state of a model"):
+        report_run(tmp_path)
+
+
+def test_a_task_with_one_item_is_reported_and_never_passes(tmp_path: Path) -> None:
+    for stage, task in ((1, "a"), (2, "a"), (2, "b")):
+        name = ("", "1-a", "2-b")[stage]
+        write_lines(tmp_path / name / f"{task}.jsonl", [{"id": "1", "answer": "x"}])
+        write_lines(tmp_path / "references" / f"{task}.jsonl", [{"id": "1", "answer": "x"}])
+    verdict = report_run(tmp_path).report.verdict
+    assert verdict is not None
+    assert verdict.outcome != "pass"
+
+
+def test_predictions_of_another_dataset(results: Path, reading: dict, tmp_path: Path) -> None:  # type: ignore[type-arg]
+    write_json(tmp_path / "annotations/one/test.json", questions("else", RIGHT))
+    with pytest.raises(PredictionsMismatch, match=r"was asked as .*in one 0.* the references ask"):
+        score_run(results, **reading)
+    assert score_run(results, **reading, check_prompts=False)
+    write_json(tmp_path / "annotations/one/test.json", questions("one", {"a": "b"}))
+    with pytest.raises(PredictionsMismatch, match="10 of 10 predictions are of no question"):
+        score_run(results, **reading)
+
+
+def test_scorers_are_those_asked_for(tmp_path: Path) -> None:
+    annotations(tmp_path / "a", ["GQA", "own"])
+    root = tmp_path / "r"
+    merged(root / "GQA" / "Finetune", "GQA", answers(0))
+    merged(root / "own" / "Finetune", "own", answers(0))
+    reading: dict = {"references": tmp_path / "a", "tasks": ("GQA", "own")}  # type: ignore[type-arg]
+
+    def metrics(**more: object) -> list[str]:
+        return [row.metric for row in score_run(root, **reading, **more).table()]  # type: ignore[arg-type]
+
+    assert metrics() == ["exact_match", "exact_match"]  # not all tasks are of one benchmark
+    assert metrics(scorers="contains") == ["contains", "contains"]
+    assert metrics(scorers={"gqa": "gqa"}) == ["gqa", "exact_match"]
+    (root / "run.toml").write_text('[metrics]\nown = "contains"\n')
+    assert metrics() == ["exact_match", "contains"]
+    assert metrics(scorers={"own": "vizwiz"}) == ["exact_match", "vizwiz"]
+    with pytest.raises(ValueError, match="there is no scorer 'bleu': choose exact_match"):
+        metrics(scorers="bleu")
+
+
+def test_published_rules_keep_their_quirks(tmp_path: Path) -> None:
+    write_json(tmp_path / "a/GQA/test.json", questions("GQA", {"1": "red", "2": "blue"}))
+    merged(tmp_path / "r/GQA/Finetune", "GQA", {"1": "Red.", "2": "the  blue"})
+    write_json(tmp_path / "a/ImageNet/test.json", questions("ImageNet", {"1": "hot dog", "2": "b"}))
+    merged(tmp_path / "r/ImageNet/Finetune", "ImageNet", {"1": "", "2": "b"})
+    published = score_run(tmp_path / "r", tmp_path / "a", mode="published").table()
+    fixed = score_run(tmp_path / "r", tmp_path / "a").table()
+    assert [row.scorer for row in published] == ["class_name-1-published", "gqa-1-published"]
+    assert [row.points for row in published] == [100.0, 50.0]  # an empty answer is in any label
+    assert [row.points for row in fixed] == [50.0, 50.0]
+    assert [row.empty for row in fixed] == [1, 0]
+
+
+def test_few_votes_are_told(tmp_path: Path) -> None:
+    annotations(tmp_path / "a", ["TextVQA"])
+    merged(tmp_path / "r/TextVQA/Finetune", "TextVQA", answers(2))
+    scored = score_run(tmp_path / "r", tmp_path / "a")
+    assert scored.table()[0].points == 80.0
+    assert "made for 10 people's answers a question" in scored.notes[0]
+    votes = [{"question_id": key, "answers": ["nothing"] * 10} for key in RIGHT]
+    write_json(tmp_path / "a/TextVQA/TextVQA_0.5.1_val.json", {"data": votes})
+    scored = score_run(tmp_path / "r", tmp_path / "a")
+    assert (scored.table()[0].points, scored.notes) == (20.0, [])
+
+
+def test_images_of_lost_answers_are_shown(results: Path, reading: dict, tmp_path: Path) -> None:  # type: ignore[type-arg]
+    for key in RIGHT:
+        path = tmp_path / "images" / "one" / f"{key}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(png(int(key) + 1))
+    found = report_run(results, **reading, images=tmp_path / "images")
+    assert found.images
+    assert all(url.startswith("data:image/png;base64,") for url in found.images.values())
+    assert next(iter(found.images.values())) in found.html()
+    shown = {it.task: bool(it.images) for it in found.report.worst_items}
+    assert shown == {"one": True, "two": False}
+
+
+def test_an_image_outside_the_folder_is_not_opened(tmp_path: Path) -> None:
+    (tmp_path / "secret.png").write_bytes(png(1))
+    rows = [{"id": "1", "question": "?", "answer": "x", "image": "../secret.png"}]
+    for stage, said in (("1-a", "x"), ("2-b", "y")):
+        for task in ("a", "b"):
+            write_lines(tmp_path / "r" / stage / f"{task}.jsonl", [{"id": "1", "answer": said}])
+            write_lines(tmp_path / "r" / "references" / f"{task}.jsonl", rows)
+    (tmp_path / "images").mkdir()
+    found = report_run(tmp_path / "r", images=tmp_path / "images")
+    assert (len(found.report.worst_items), found.images) == (1, {})
+
+
+def test_a_matrix_has_a_report_without_items_and_verdict(tmp_path: Path) -> None:
+    (tmp_path / "paper.csv").write_text("s,a,b\nn,2000,2000\n1,75.4,\n2,54.05,64.3\n")
+    found = report_run(tmp_path / "paper.csv")
+    assert found.report.verdict is None
+    assert "without each item's score there is no gate verdict" in found.notes[0]
+    assert "Not judged: the gate needs the scores of single items" in found.markdown()
+    assert "Not judged: the gate needs the scores of single items" in found.html()
+    (tmp_path / "paper.csv").write_text("s,a,b\nn,2000,2000\n1,,\n2,54.05,\n")
+    with pytest.raises(MatrixHole, match=r"no value in row 1 \(a\), column 'a'; row 2 \(b\), col"):
+        report_run(tmp_path / "paper.csv")
+
+
+def test_references_are_needed(results: Path) -> None:
+    with pytest.raises(
+        ReferencesRefused, match=r"task 'one' were not found; looked in .*LLaVA/ref"
+    ):
+        score_run(results, tasks=TASKS)
+
+
+def test_progress_counts_the_files(results: Path, reading: dict) -> None:  # type: ignore[type-arg]
+    told: list[tuple[str, int, int]] = []
+    score_run(results, **reading, on_progress=lambda *it: told.append(it))
+    assert [it[1:] for it in told] == [(n, 7) for n in range(1, 8)]
