@@ -64,7 +64,7 @@ def shown(value: Any, limit: int = 60) -> str:
 
 def _parsed(text: str, path: Path) -> Any:
     try:
-        return json.loads(text, parse_constant=_no_number)
+        return _DECODER.decode(text)
     except json.JSONDecodeError as error:
         raise ResultsRefused(
             f"{path}, line {error.lineno}: not valid JSON: {error.msg}."
@@ -75,7 +75,7 @@ def _parsed(text: str, path: Path) -> Any:
 
 def _line(line: str, place: str) -> Any:
     try:
-        return json.loads(line, parse_constant=_no_number)
+        return _DECODER.decode(line)
     except json.JSONDecodeError as error:
         raise ResultsRefused(
             f"{place}: not valid JSON: {error.msg} at character {error.colno}."
@@ -86,3 +86,6 @@ def _line(line: str, place: str) -> Any:
 
 def _no_number(text: str) -> NoReturn:
     raise ValueError(f"{text} is no number in JSON; write the value, or leave the row out")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_number)

@@ -75,7 +75,7 @@ def task_files(folder: Path) -> dict[str, Path]:
 
 def read_file(path: Path) -> ResultRun:
     """Return a run of one state and one task: a file, named by it or, if `merge`, by its task."""
-    task = path.parents[1].name if path.name == MERGED else path.stem
+    task = path.resolve().parents[1].name if path.name == MERGED else path.stem
     return _one_state(path.parent, task, {task: path}, None)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,7 @@ from tests.eval.results.folders import (
     write_lines,
 )
 
+Reading = dict[str, Any]
 TASKS = ("one", "two", "three")
 
 
@@ -33,11 +35,11 @@ def results(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def reading(tmp_path: Path) -> dict[str, object]:
+def reading(tmp_path: Path) -> Reading:
     return {"references": tmp_path / "annotations", "tasks": TASKS}
 
 
-def test_every_file_is_scored(results: Path, reading: dict) -> None:  # type: ignore[type-arg]
+def test_every_file_is_scored(results: Path, reading: Reading) -> None:
     scored = score_run(results, **reading)
     rows = [(row.stage, row.task, row.points, row.n) for row in scored.table()]
     assert rows == [
@@ -52,7 +54,7 @@ def test_every_file_is_scored(results: Path, reading: dict) -> None:  # type: ig
     assert "one: scored by exact_match, which fits the form" in scored.notes[0]
 
 
-def test_a_run_becomes_a_report(results: Path, reading: dict) -> None:  # type: ignore[type-arg]
+def test_a_run_becomes_a_report(results: Path, reading: Reading) -> None:
     found = report_run(results, **reading)
     summaries = {it.name: it.value for it in found.report.summaries}
     assert summaries["mft"] == pytest.approx(90)
@@ -69,9 +71,9 @@ def test_a_run_becomes_a_report(results: Path, reading: dict) -> None:  # type: 
 
 def test_all_of_it_is_written_or_nothing(
     results: Path,
-    reading: dict,
+    reading: Reading,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,  # type: ignore[type-arg]
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     found = report_run(results, **reading)
     files = found.write(tmp_path / "out")
@@ -96,7 +98,7 @@ def test_all_of_it_is_written_or_nothing(
 
 def test_missing_results_are_named_with_the_file_expected(
     results: Path,
-    reading: dict,  # type: ignore[type-arg]
+    reading: Reading,
 ) -> None:
     (results / "two" / "Finetune" / "merge.jsonl").unlink()
     (results / "one" / "three" / "merge.jsonl").unlink()
@@ -127,7 +129,7 @@ def test_a_task_with_one_item_is_reported_and_never_passes(tmp_path: Path) -> No
     assert verdict.outcome != "pass"
 
 
-def test_predictions_of_another_dataset(results: Path, reading: dict, tmp_path: Path) -> None:  # type: ignore[type-arg]
+def test_predictions_of_another_dataset(results: Path, reading: Reading, tmp_path: Path) -> None:
     write_json(tmp_path / "annotations/one/test.json", questions("else", RIGHT))
     with pytest.raises(PredictionsMismatch, match=r"was asked as .*in one 0.* the references ask"):
         score_run(results, **reading)
@@ -142,10 +144,10 @@ def test_scorers_are_those_asked_for(tmp_path: Path) -> None:
     root = tmp_path / "r"
     merged(root / "GQA" / "Finetune", "GQA", answers(0))
     merged(root / "own" / "Finetune", "own", answers(0))
-    reading: dict = {"references": tmp_path / "a", "tasks": ("GQA", "own")}  # type: ignore[type-arg]
+    reading: Reading = {"references": tmp_path / "a", "tasks": ("GQA", "own")}
 
     def metrics(**more: object) -> list[str]:
-        return [row.metric for row in score_run(root, **reading, **more).table()]  # type: ignore[arg-type]
+        return [row.metric for row in score_run(root, **reading, **more).table()]
 
     assert metrics() == ["exact_match", "exact_match"]  # not all tasks are of one benchmark
     assert metrics(scorers="contains") == ["contains", "contains"]
@@ -182,7 +184,7 @@ def test_few_votes_are_told(tmp_path: Path) -> None:
     assert (scored.table()[0].points, scored.notes) == (20.0, [])
 
 
-def test_images_of_lost_answers_are_shown(results: Path, reading: dict, tmp_path: Path) -> None:  # type: ignore[type-arg]
+def test_images_of_lost_answers_are_shown(results: Path, reading: Reading, tmp_path: Path) -> None:
     for key in RIGHT:
         path = tmp_path / "images" / "one" / f"{key}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -219,6 +221,16 @@ def test_a_matrix_has_a_report_without_items_and_verdict(tmp_path: Path) -> None
         report_run(tmp_path / "paper.csv")
 
 
+def test_a_written_report_can_be_read_again(
+    results: Path, reading: Reading, tmp_path: Path
+) -> None:
+    first = report_run(results, **reading)
+    first.write(tmp_path / "out")
+    again = report_run(tmp_path / "out" / "report.json")
+    assert again.report.matrix == first.report.matrix
+    assert again.report.summaries == first.report.summaries
+
+
 def test_references_are_needed(results: Path) -> None:
     with pytest.raises(
         ReferencesRefused, match=r"task 'one' were not found; looked in .*LLaVA/ref"
@@ -226,7 +238,7 @@ def test_references_are_needed(results: Path) -> None:
         score_run(results, tasks=TASKS)
 
 
-def test_progress_counts_the_files(results: Path, reading: dict) -> None:  # type: ignore[type-arg]
+def test_progress_counts_the_files(results: Path, reading: Reading) -> None:
     told: list[tuple[str, int, int]] = []
     score_run(results, **reading, on_progress=lambda *it: told.append(it))
     assert [it[1:] for it in told] == [(n, 7) for n in range(1, 8)]

@@ -15,7 +15,7 @@ COIN = ("ScienceQA", "TextVQA", "ImageNet")
 
 
 def places(root: Path, **options: object) -> dict[tuple[int, str], str]:
-    run = open_run(root, **options)  # type: ignore[arg-type]
+    run = open_run(root, **options)
     return {place: path.relative_to(root).as_posix() for place, path in run.files.items()}
 
 
@@ -139,9 +139,11 @@ def test_a_folder_of_files_is_one_state(tmp_path: Path) -> None:
     assert [*run.files] == [(0, "a")]
 
 
-def test_a_file_is_one_state_of_one_task(tmp_path: Path) -> None:
+def test_a_file_is_one_state_of_one_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = merged(tmp_path / "GQA" / "Finetune", "GQA", answers(0))
     assert open_run(path).files == {(0, "GQA"): path}
+    monkeypatch.chdir(path.parent)
+    assert open_run("merge.jsonl").tasks == ("GQA",)
     path = write_lines(tmp_path / "signs.jsonl", [{"id": "1", "answer": "x"}])
     assert open_run(path).files == {(0, "signs"): path}
 
@@ -167,7 +169,7 @@ def test_folders_that_cannot_be_read(
     for file in files:
         write_lines(tmp_path / file, [{"id": "1", "answer": "x"}])
     with pytest.raises(ResultsRefused, match=message):
-        open_run(tmp_path, **options)  # type: ignore[arg-type]
+        open_run(tmp_path, **options)
 
 
 def test_what_is_not_there_and_what_is_no_layout(tmp_path: Path) -> None:

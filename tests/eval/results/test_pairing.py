@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,7 +18,7 @@ PATH = Path("preds.jsonl")
 ASKED = "What colour is the bus?\nReference OCR token: 7, A\nAnswer with a single word or phrase."
 
 
-def items(*ids: str, question: str = ASKED) -> list:  # type: ignore[type-arg]
+def items(*ids: str, question: str = ASKED) -> list[Any]:
     rows = [Reference(key, question, ("red",), f"{key}.jpg", f"r, {key}") for key in ids]
     return items_of("buses", rows, "exact_match")
 

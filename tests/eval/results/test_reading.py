@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -97,7 +98,7 @@ def test_items_with_the_same_words_stay_different() -> None:
     assert len({item.digest for item in items_of("t", rows, "exact_match")}) == 3
 
 
-def read_references_of(rows: object) -> list:  # type: ignore[type-arg]
+def read_references_of(rows: object) -> list[Any]:
     with tempfile.TemporaryDirectory() as folder:
         return read_references(write_json(Path(folder) / "r.json", rows))
 
