@@ -13,8 +13,9 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from eval.errors import ItemImageMissing
+from eval.evidence import TaskEvidence
 from eval.forgetting import WorstItem, find_worst_items
-from eval.gate import GatePolicy, GateVerdict, judge_last
+from eval.gate import GatePolicy, GateVerdict, judge
 from eval.images import data_url
 from eval.matrix import AccuracyMatrix
 from eval.plots import report_html
@@ -97,9 +98,7 @@ def report_of_run(scored: ScoredRun, policy: GatePolicy, images: Path | None) ->
         "scorers": [*sorted({it.scorer for it in scored.scores.values()})],
         **({"notes": [*scored.notes]} if scored.notes else {}),
     }
-    report = build_report(
-        matrix, _verdict(scored, matrix, policy), worst_items=worst, training=training
-    )
+    report = build_report(matrix, _verdict(scored, policy), worst_items=worst, training=training)
     return RunReport(report, urls, (scored.run.said(), *scored.notes))
 
 
@@ -114,8 +113,15 @@ def report_of_matrix(matrix: AccuracyMatrix, path: Path) -> RunReport:
 NO_ITEM_SCORES = "without each item's score there is no gate verdict and no item to show"
 
 
-def _verdict(scored: ScoredRun, matrix: AccuracyMatrix, policy: GatePolicy) -> GateVerdict:
-    return judge_last(matrix, policy)
+def _verdict(scored: ScoredRun, policy: GatePolicy) -> GateVerdict:
+    """Judge the last version against the one before it on paired items; none is left to ask."""
+    last = scored.run.last_stage
+    evidence = {
+        task: TaskEvidence.paired(scored.scores[last - 1, task], scored.scores[last, task])
+        for task in scored.run.tasks[: last - 1]
+    }
+    version, parent = scored.run.version(last), scored.run.version(last - 1)
+    return judge(evidence, policy, version=version, parent=parent)
 
 
 def _worst(scored: ScoredRun) -> list[WorstItem]:

@@ -63,7 +63,9 @@ def test_a_run_becomes_a_report(results: Path, reading: Reading) -> None:
     assert summaries["maa"] == pytest.approx((90 + 75 + 70) / 3)
     assert found.report.version == "LLaVA@3"
     assert found.report.verdict is not None
-    assert found.report.verdict.outcome == "need_more_samples"
+    assert found.report.verdict.outcome == "block"  # 10 items, and none is left to ask
+    changes = {it.task: it.measured for it in found.report.verdict.checks}
+    assert changes == pytest.approx({"one": -20, "two": -20, None: -20})
     assert {it.task for it in found.report.worst_items} == {"one", "two"}
     assert found.notes[0].startswith("read as CoIN results: 3 tasks, 4 stages, 7 files")
     assert "exact_match-1-fixed" in json.loads(found.json())["training"]["scorers"]
@@ -127,6 +129,23 @@ def test_a_task_with_one_item_is_reported_and_never_passes(tmp_path: Path) -> No
     verdict = report_run(tmp_path).report.verdict
     assert verdict is not None
     assert verdict.outcome != "pass"
+
+
+def test_the_gate_judges_pairs_of_item_scores(tmp_path: Path) -> None:
+    texts = {str(number): f"thing {number}" for number in range(400)}
+    for task in ("one", "two"):
+        write_json(tmp_path / "a" / task / "test.json", questions(task, texts))
+        merged(tmp_path / "r" / task / "Finetune", task, texts)
+    later = {**texts, "7": "nothing"}
+    merged(tmp_path / "r" / "one" / "two", "one", later)
+    verdict = report_run(tmp_path / "r", tmp_path / "a", tasks=("one", "two")).report.verdict
+    assert verdict is not None
+    assert verdict.outcome == "pass"
+    merged(tmp_path / "r" / "one" / "two", "one", {**texts, **dict.fromkeys(list(texts)[:80], "")})
+    verdict = report_run(tmp_path / "r", tmp_path / "a", tasks=("one", "two")).report.verdict
+    assert verdict is not None
+    assert verdict.outcome == "block"
+    assert verdict.checks[0].measured == pytest.approx(-20)
 
 
 def test_predictions_of_another_dataset(results: Path, reading: Reading, tmp_path: Path) -> None:
