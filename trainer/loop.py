@@ -100,6 +100,12 @@ class ContinualTrainer(Trainer):
         if self.state.global_step < self.state.max_steps:
             super()._run_epoch(*arguments, **options)  # type: ignore[no-untyped-call]
 
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """Return Trainer's schedule; a training of one step has no warm-up, whose rate is 0."""
+        if num_training_steps == 1:
+            self.args.warmup_steps = 0
+        return super().create_scheduler(num_training_steps, optimizer)
+
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Write nothing: DeepSpeed's checkpoint holds all that is trained."""
 

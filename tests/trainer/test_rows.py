@@ -259,6 +259,25 @@ def test_data_workers_live_as_long_as_the_rows_they_keep(
         assert options["dataloader_persistent_workers"] is (options["dataloader_num_workers"] > 0)
 
 
+@pytest.mark.parametrize(("steps", "rates"), [(1, [1.0]), (2, [0.0, 1.0])])
+def test_a_training_of_one_step_has_no_warm_up_that_would_be_all_of_it(
+    tmp_path: Path, steps: int, rates: list[float]
+) -> None:
+    trainer: Any = loop.ContinualTrainer.__new__(loop.ContinualTrainer)
+    trainer.lr_scheduler = None
+    trainer.args = loop.training_arguments(tmp_path, Hyperparameters(), 100)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+
+    scheduler = trainer.create_scheduler(steps, optimizer)
+
+    seen = []
+    for _ in range(steps):
+        seen += scheduler.get_last_lr()
+        optimizer.step()
+        scheduler.step()
+    assert seen == rates
+
+
 def test_pixels_of_different_sizes_are_filled_up() -> None:
     from trainer.rows import Row
 
