@@ -130,7 +130,7 @@ def read_delta(folder: Path, base: BaseModelSpec | None = None) -> Delta:
     """
     try:
         if base is not None:
-            _refuse_foreign(folder, base)
+            refuse_foreign(folder, base)
         weights = _read_weights(folder) if (folder / WEIGHTS_CONFIG).exists() else None
         experts = read_experts(folder) if (folder / EXPERTS_CONFIG).exists() else None
         expected = weights is None and experts is None
@@ -189,7 +189,8 @@ _BASE_KEYS = {
 }
 
 
-def _refuse_foreign(folder: Path, base: BaseModelSpec) -> None:
+def refuse_foreign(folder: Path, base: BaseModelSpec) -> None:
+    """Raise DeltaError, naming both, for a readable delta folder that names another base."""
     for file, key in _BASE_KEYS.items():
         if (folder / file).exists():
             named = json.loads((folder / file).read_text(encoding="utf-8")).get(key) or ""

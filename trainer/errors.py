@@ -5,6 +5,7 @@
     |   +-- RowError          one sample cannot become a training row
     |   +-- DeltaError        an adapter of the lineage does not fit the base
     |   +-- StateError        the parent's method state does not fit the method
+    +-- ConfigError           the method's config does not fit, or leaves nothing to do
     +-- TargetError           `target_modules` matches nothing that can be adapted
     +-- EnvironmentRefused    this machine lacks something the run needs
     +-- NonFiniteLoss         the loss became NaN or infinite
@@ -40,6 +41,12 @@ class DeltaError(InputError):
 
 class StateError(InputError):
     """The parent's method state does not fit this method or its config."""
+
+
+class ConfigError(TrainerError):
+    """The method or its config is unknown or out of range, or leaves nothing to do on this base."""
+
+    reason: ExitReason = "invalid_input"
 
 
 class TargetError(TrainerError):

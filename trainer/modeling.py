@@ -95,6 +95,13 @@ def find_targets(model: Any, requested: Sequence[str] | None) -> list[str]:
     return [name for name in linears if name in chosen]
 
 
+def linear_shapes(model: nn.Module) -> dict[str, tuple[int, int]]:
+    """Return the (out, in) of every linear layer by its path, in the model's order."""
+    modules: Any = model.named_modules()
+    linears = ((name, it) for name, it in modules if isinstance(it, nn.Linear))
+    return {name: (it.out_features, it.in_features) for name, it in linears}
+
+
 def parameters_by_part(model: Any) -> dict[str, list[nn.Parameter]]:
     """Return the model's parameters as `language` (with the output head), `vision`, `projector`.
 

@@ -15,6 +15,7 @@ from asd_rewriter.samples import Sample
 from trainer.canary import GreedyReader, canary_questions, make_canary
 from trainer.catalog import declared
 from trainer.data import Collator, Corpus, load_samples, refuse_uneven_gathers
+from trainer.deltas import refuse_foreign
 from trainer.distributed import barrier, forget_engine, gathered, prepare_process, rank
 from trainer.events import EventLog
 from trainer.export import (
@@ -78,7 +79,7 @@ def _train_and_export(spec: TrainSpec, stop: StopRequest, events: EventLog) -> T
 
     def fit(hyperparameters: Hyperparameters, folder: Path) -> tuple[nn.Module, Trained]:
         set_seed(hyperparameters.seed)
-        model = _prepared(method, spec, state)
+        model = prepared(method, spec, state)
         collator = Collator(processor.tokenizer.pad_token_id or 0)
         trained = train(
             model,
@@ -112,8 +113,14 @@ def _train_and_export(spec: TrainSpec, stop: StopRequest, events: EventLog) -> T
     )
 
 
-def _prepared(method: Method, spec: TrainSpec, state: MethodState) -> nn.Module:
+def prepared(method: Method, spec: TrainSpec, state: MethodState) -> nn.Module:
+    """Return the model that the method trains on the spec's base and lineage, hooks registered.
+
+    Raises DeltaError, StateError, TargetError or ConfigError when these do not fit.
+    """
     below = method.inherit(spec.lineage)
+    for folder in set(spec.lineage) - set(below):  # the others are looked at while loading
+        refuse_foreign(Path(folder), spec.base)
     dtype = DTYPES[spec.hyperparameters.precision]
     model = method.prepare(load_base(spec.base, dtype=dtype, lineage=below), state)
     method.mask_gradients(model)

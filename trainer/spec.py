@@ -50,7 +50,7 @@ class Hyperparameters(_Frozen):
     batch_size: int = Field(default=16, ge=1, le=4096)
     gradient_accumulation: int = Field(default=1, ge=1, le=1024)
     warmup_fraction: float = Field(default=0.03, ge=0, lt=1)
-    max_grad_norm: float = Field(default=1.0, gt=0)
+    max_grad_norm: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     max_length: int = Field(default=2048, ge=16, le=131072)
     precision: Precision = "fp32"
     seed: int = Field(default=0, ge=0, lt=2**31)

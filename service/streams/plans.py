@@ -103,7 +103,10 @@ def resolve_plan(stream: StreamRow, options: TaskOptions, parent: int | None) ->
         overrides.setdefault("seed", options.seed)
     x_percent = stream.rewrite["x_percent"] if options.x_percent is None else options.x_percent
     asd = resolve_asd({**stream.rewrite.get("asd", {}), **options.asd})
-    config = resolve_method_config(stream.method, {**stream.method_config, **options.method_config})
+    merge = find_method(stream.method).config.overridden
+    config = resolve_method_config(
+        stream.method, merge(stream.method_config, options.method_config)
+    )
     check_targets(config, Path(stream.base_path))
     return TaskPlan(
         method=stream.method,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ from tests.trainer import attempts
 from tests.trainer.tiny import make_spec, save_tiny_base
 from trainer.catalog import METHODS
 from trainer.deltas import SparseWeight, WholeWeight, write_weights
-from trainer.errors import DeltaError
-from trainer.methods.base import MethodState
+from trainer.errors import ConfigError, DeltaError, reason_of
+from trainer.methods.base import MethodState, build_method
 from trainer.modeling import load_base
+from trainer.run import prepared
 from trainer.spec import BaseModelSpec
 
 
@@ -30,12 +32,16 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> BaseModelSpec:
     [
         ("lora", {"rank": 513}),  # over the largest rank limit of any engine
         ("lora", {"carry_over": "merge"}),
+        ("lora", {"alpha": math.inf}),
+        ("lora", {"rank": True}),
+        ("lora", {"rank": "4"}),
         ("reglora", {"top_percent": 0}),
         ("reglora", {"top_percent": 100.5}),
         ("reglora", {"coefficient": -1}),
         ("reglora", {"carry_over": "continue"}),
         ("olora", {"orthogonality": -0.1}),
         ("olora", {"l2": -0.1}),
+        ("olora", {"orthogonality": math.inf}),
         ("olora", {"form": "cubed"}),
         ("full", {"rank": 4}),
         ("lota", {"sparsity": 1.0}),
@@ -54,6 +60,16 @@ def test_values_out_of_range_and_unused_keys_are_refused(
         METHODS[method].config(**config)
 
     assert any(key in str(refusal.value) for key in config)
+    with pytest.raises(ConfigError, match=f"does not fit {method!r}: .*got.* Its fields are "):
+        build_method(method, config)
+
+
+def test_a_job_with_an_unknown_key_or_method_is_bad_input_by_name() -> None:
+    with pytest.raises(ConfigError, match=r"rnk: Extra .* \(got 4\)\. .* alpha, carry") as refusal:
+        build_method("lora", {"rnk": 4})
+    assert reason_of(refusal.value) == "invalid_input"
+    with pytest.raises(ConfigError, match="'magic': use one of full, lora"):
+        build_method("magic", {})
 
 
 @pytest.mark.parametrize(
@@ -80,6 +96,19 @@ def test_weights_of_another_base_are_refused_by_both_names(
 
     with pytest.raises(DeltaError, match=f"(?s){other.digest}.*{base.digest}"):
         load_base(base, dtype=torch.float32, lineage=[str(tmp_path)])
+
+
+def test_a_parents_adapter_of_another_base_is_not_continued(
+    base: BaseModelSpec, tmp_path: Path
+) -> None:
+    config = {"rank": 4, "alpha": 8.0, "carry_over": "continue"}
+    method, other = build_method("lora", config), base.model_copy(update={"digest": "f" * 64})
+    model = method.prepare(load_base(base, dtype=torch.float32), MethodState())
+    method.export(model, tmp_path / "parent", other)
+    spec = make_spec(tmp_path, base, method_config=config, lineage=(f"{tmp_path}/parent",))
+
+    with pytest.raises(DeltaError, match=f"(?s){other.digest}.*{base.digest}"):
+        prepared(build_method("lora", config), spec, MethodState())
 
 
 @pytest.mark.conformance

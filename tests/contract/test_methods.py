@@ -220,6 +220,13 @@ def test_an_unreadable_state_is_refused(tmp_path: Path) -> None:
         MethodState.load(tmp_path / "nowhere")
 
 
+def test_a_state_whose_facts_are_no_object_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text("[]", encoding="utf-8")
+
+    with pytest.raises(StateError, match="JSON list"):
+        MethodState.load(tmp_path)
+
+
 def test_exported_tensors_are_contiguous_and_named_for_engines(
     adapter: str, base: BaseModelSpec, batch: dict[str, Tensor], tmp_path: Path
 ) -> None:
@@ -262,3 +269,16 @@ def test_a_state_with_unknown_modules_or_shapes_is_refused(
     for tensors in (renamed, shorter):
         with pytest.raises(StateError, match="base"):
             _prepared(name, base, MethodState(tensors, state.facts), batch)
+
+
+def test_the_state_of_matrices_not_adapted_now_is_checked_as_well(
+    first_task: tuple[Method, Any, MethodState], name: str, base: BaseModelSpec
+) -> None:
+    state = first_task[2]
+    if not state.tensors:
+        pytest.skip("this method carries no tensors")
+    method = build_method(name, {**small_config(name), "target_modules": ("q_proj",)})
+    off = {key: it[..., :-1] if "v_proj" in key else it for key, it in state.tensors.items()}
+
+    with pytest.raises(StateError, match=r"v_proj.*base"):
+        method.prepare(load_base(base, dtype=torch.float32), MethodState(off, state.facts))

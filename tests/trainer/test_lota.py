@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from trainer.deltas import SparseWeight, read_delta
-from trainer.errors import StateError
+from trainer.errors import ConfigError, StateError
 from trainer.methods.base import Method, MethodState, build_method
 from trainer.methods.lota import largest
 from trainer.methods.protected import unpack
@@ -108,3 +108,11 @@ def test_the_calibration_has_its_own_length_and_rate() -> None:
 
     assert own is not None
     assert (own.epochs, own.learning_rate, own.batch_size) == (0.25, 1e-5, 2)
+
+
+def test_a_sparsity_that_leaves_no_place_is_refused(tiny_base: BaseModelSpec) -> None:
+    entries = 2 * (4 * 64 * 64 + 3 * 64 * 96)  # of the tiny base's two layers
+    method = build_method("lota", {"sparsity": 1 - 0.4 / entries})
+
+    with pytest.raises(ConfigError, match=f"none of the {entries} entries"):
+        method.prepare(load_base(tiny_base, dtype=torch.float32), MethodState())

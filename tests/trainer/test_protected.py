@@ -126,9 +126,12 @@ def test_streams_of_another_size_are_refused(stream: Tensor, told: str) -> None:
         Places.inflated(stream, (2, 10), 2)
 
 
-def test_bits_past_the_last_place_are_noticed() -> None:
-    bits = torch.tensor([[[255, 0b11], [0, 0b111]]], dtype=torch.uint8)
+def test_bits_past_the_last_place_are_refused() -> None:
+    bits = torch.tensor([[255, 0b11], [0, 0b111]], dtype=torch.uint8)
 
-    assert Places(bits, 10).has_stray_bits()
-    assert not Places(bits, 11).has_stray_bits()
-    assert not Places(bits, 16).has_stray_bits()
+    assert Places.of_bits(bits, (2, 11)).total() == 13
+    Places.of_bits(bits, (2, 16))
+    with pytest.raises(ValueError, match="past the last of 10 places"):
+        Places.of_bits(bits, (2, 10))
+    with pytest.raises(ValueError, match="past the last of 10 places"):
+        Places.inflated(Places.of_bits(bits, (2, 11)).deflated(), (2, 10), 1)

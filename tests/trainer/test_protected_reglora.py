@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from tests.trainer.dense_penalty import dense_mean, listed, listed_mean
 from tests.trainer.tiny import save_tiny_base
-from trainer.errors import StateError
+from trainer.errors import ConfigError, StateError
 from trainer.methods.base import MethodState, lora_matrices
 from trainer.methods.configs import RegLoRAConfig
 from trainer.methods.protected import Places, pack, top_places
@@ -183,7 +184,10 @@ def test_the_preset_fills_what_is_left_out_and_refuses_other_values() -> None:
     [
         {"top_percent": 0},
         {"top_percent": 100.1},
+        {"top_percent": math.nan},
+        {"top_percent": True},
         {"coefficient": -1},
+        {"coefficient": math.inf},
         {"divisor": 0},
         {"preset": "other"},
         {"lambda": 1},
@@ -253,8 +257,9 @@ def test_places_of_unknown_modules_are_refused_naming_both_sides(base: BaseModel
         ),
         (Places.none(64, 96).deflated(), "513 bytes, cut off"),
         (Places.none(64, 64).deflated()[:-9], "cut off or with a rest, 512 times"),
-        (torch.zeros(64, 7, dtype=torch.uint8), "bits (64, 7), (64, 8) expected"),
-        (torch.zeros(64, 8), "torch.float32 (64, 8), uint8 expected"),
+        (Places.none(64, 64).deflated().int(), "torch.int32 (82,), a stream in uint8 expected"),
+        (torch.zeros(64, 7, dtype=torch.uint8), "uint8 (64, 7), bits in uint8 (64, 8) expected"),
+        (torch.zeros(64, 8), "torch.float32 (64, 8), bits in uint8 (64, 8) expected"),
     ],
 )
 def test_places_of_another_shape_are_refused_naming_both_sides(
@@ -264,6 +269,26 @@ def test_places_of_another_shape_are_refused_naming_both_sides(
 
     assert side in told
     assert f"this base's {Q_PROJ!r} is (64, 64) (out, in)" in told
+
+
+def test_a_share_that_is_no_entry_at_all_is_refused(base: BaseModelSpec) -> None:
+    largest = 64 * 96  # of the tiny base's MLP
+    _method(top_percent=100 / largest).prepare(load_base(base, dtype=torch.float32), MethodState())
+    with pytest.raises(
+        ConfigError, match=f"0.01 is less than one of the {largest} .* 100 / {largest}"
+    ):
+        _method(top_percent=0.01).prepare(load_base(base, dtype=torch.float32), MethodState())
+
+
+def test_a_tasks_preset_stands_over_the_streams_fields() -> None:
+    stream = RegLoRAConfig(rank=8, top_percent=10.0).model_dump(mode="json")
+
+    config = RegLoRAConfig(**RegLoRAConfig.overridden(stream, {"preset": "published"}))
+
+    assert config == RegLoRAConfig(preset="published", rank=8)
+    assert RegLoRAConfig.overridden(stream, {"top_percent": 5.0}) == {**stream, "top_percent": 5.0}
+    without = RegLoRAConfig(**RegLoRAConfig.overridden(config.model_dump(), {"preset": None}))
+    assert without == config.model_copy(update={"preset": None})
 
 
 @pytest.mark.parametrize("tasks", [0, -1, "2", None])

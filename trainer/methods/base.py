@@ -11,18 +11,19 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from trainer.catalog import METHODS
-from trainer.errors import StateError
+from trainer.errors import ConfigError, StateError
 from trainer.spec import BaseModelSpec, Hyperparameters
 
 TENSORS_FILE = "state.safetensors"
@@ -54,6 +55,11 @@ class MethodState:
             tensors = load_file(path) if path.exists() else {}
         except (OSError, ValueError, SafetensorError) as error:
             raise StateError(f"Cannot read the parent's method state: {error}") from error
+        if not isinstance(facts, dict):
+            raise StateError(
+                f"The parent's {FACTS_FILE} holds a JSON {type(facts).__name__}, an object is "
+                "expected: the state is damaged."
+            )
         return MethodState(tensors, facts)
 
     def of_base(self, base: BaseModelSpec) -> MethodState:
@@ -139,24 +145,38 @@ class Method(ABC):
 
 
 def build_method(name: str, config: dict[str, Any]) -> Method:
-    """Return the method of that name; pydantic's ValidationError for a config that does not fit."""
+    """Return the method of that name; raises ConfigError for one unknown or a config amiss."""
+    if name not in METHODS:
+        raise ConfigError(f"Unknown method {name!r}: use one of {', '.join(sorted(METHODS))}.")
     entry = METHODS[name]
     module, _, class_name = entry.class_path.partition(":")
-    method: Method = getattr(import_module(module), class_name)(entry.config(**config))
+    try:
+        settings = entry.config(**config)
+    except ValidationError as error:
+        found = [
+            f"{'.'.join(map(str, it['loc'])) or 'config'}: {it['msg']} (got {it['input']!r:.80})"
+            for it in error.errors(include_url=False)
+        ]
+        raise ConfigError(
+            f"method_config does not fit {name!r}: {'; '.join(found)}. Its fields are "
+            f"{', '.join(sorted(entry.config.model_fields))}."
+        ) from error
+    method: Method = getattr(import_module(module), class_name)(settings)
     return method
 
 
-def refuse_unknown_modules(model: nn.Module, names: Iterable[str]) -> None:
-    """Raise StateError for a module that a state speaks of and the base does not have.
+def refuse_unknown_modules(state: MethodState, shapes: Mapping[str, tuple[int, int]]) -> None:
+    """Raise StateError, naming both sides, for tensors of modules that are no linear layers here.
 
-    `model` is the prepared model; `names` are paths in the base.
+    `shapes` are the base's linear layers (`modeling.linear_shapes`).
     """
-    known = {name.removeprefix("base_model.model.") for name, _ in model.named_modules()}
-    unknown = sorted(set(names) - known)
+    unknown = sorted(set(state.tensors) - set(shapes))
     if unknown:
+        shown = ", ".join(repr(name) for name in sorted(shapes)[:2])
         raise StateError(
-            f"The method state knows the module {unknown[0]!r}, which this base does not have "
-            f"({len(unknown)} such in all): the state belongs to another base."
+            f"The parent's method state speaks of {unknown[0]!r} ({len(unknown)} such modules of "
+            f"{len(state.tensors)}), this base has linear layers {shown} and so on, {len(shapes)} "
+            "in all: the state belongs to another base."
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -28,13 +29,18 @@ PUBLISHED_REGLORA: dict[str, Any] = {
 
 
 class MethodConfig(BaseModel):
-    """What all configs share: frozen, unknown keys refused.
+    """What all configs share: frozen, unknown keys, NaN and infinity refused.
 
     A config whose settings change what the method's versions are overrides `makes_kind` or
     `makes_servable`; None means as the catalog says.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    @classmethod
+    def overridden(cls, given: Mapping[str, Any], by: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a stream's config with a task's own fields in it."""
+        return {**given, **by}
 
     @property
     def makes_kind(self) -> DeltaKind | None:
@@ -94,6 +100,13 @@ class RegLoRAConfig(AdapterConfig):
     divisor: int | None = Field(default=None, ge=1)
     train_projector: bool = False
 
+    @classmethod
+    def overridden(cls, given: Mapping[str, Any], by: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a stream's config with a task's own fields in it; a preset of the task's fills
+        its fields whatever the stream has."""
+        filled = PUBLISHED_REGLORA if by.get("preset") is not None else {}
+        return {**{key: value for key, value in given.items() if key not in filled}, **by}
+
     @model_validator(mode="before")
     @classmethod
     def _fill_preset(cls, given: Any) -> Any:
@@ -107,7 +120,7 @@ class RegLoRAConfig(AdapterConfig):
             if (given := getattr(self, name)) != wanted:
                 raise ValueError(
                     f"preset 'published' has {name} {wanted!r}, got {given!r}: leave {name} out, "
-                    "or leave the preset out and set every field."
+                    "or set preset to null and every field by itself."
                 )
         return self
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,11 +12,11 @@ from torch import Tensor, nn
 
 from trainer.deltas import SparseWeight, write_weights
 from trainer.distributed import master_weight
-from trainer.errors import NonFiniteLoss, StateError
+from trainer.errors import ConfigError, NonFiniteLoss, StateError
 from trainer.methods.base import Method, MethodState, refuse_unknown_modules
 from trainer.methods.configs import LoTAConfig
-from trainer.methods.protected import pack, unpack
-from trainer.modeling import find_targets
+from trainer.methods.protected import Places, pack, unpack
+from trainer.modeling import find_targets, linear_shapes
 from trainer.spec import BaseModelSpec, Hyperparameters
 
 _LARGEST_BITS = 0x7F80_0000  # of fp32 infinity: finite magnitudes have smaller ones
@@ -49,12 +50,19 @@ class LoTA(Method):
         return hyperparameters.model_copy(update=update)
 
     def prepare(self, model: nn.Module, state: MethodState) -> nn.Module:
-        """Return the model with its target matrices trainable, all else frozen."""
-        refuse_unknown_modules(model, state.tensors)
-        for name in find_targets(model, self.config.target_modules):
+        """Return the model with its target matrices trainable, all else frozen.
+
+        Raises StateError for used places of a matrix that the base does not have, ConfigError
+        for a sparsity that leaves no place at all.
+        """
+        shapes = linear_shapes(model)
+        refuse_unknown_modules(state, shapes)
+        for name, bits in state.tensors.items():
+            _check_bits(name, bits, shapes[name])
+        targets = find_targets(model, self.config.target_modules)
+        self._refuse_no_places(sum(prod(shapes[name]) for name in targets))
+        for name in targets:
             weight = _weight(model, name).requires_grad_(True)
-            if name in state.tensors:
-                _check_bits(name, state.tensors[name], weight)
             if self._mask is None:
                 self._start[name] = weight.detach().clone()
         self._used = dict(state.tensors)
@@ -83,13 +91,23 @@ class LoTA(Method):
                 "The calibration left weights that are NaN or infinite. Use a lower "
                 "calibration_learning_rate."
             )
-        wanted = round((1 - self.config.sparsity) * sum(it.numel() for it in moved.values()))
+        wanted = self._num_places(sum(it.numel() for it in moved.values()))
         self._mask = {name: pack(mask) for name, mask in largest(moved, wanted).items()}
         if not any(bool(bits.any()) for bits in self._mask.values()):
             raise StateError(
                 "The calibration moved no free place: earlier tasks use all of them, or its "
-                "learning rate is too low. Use a higher sparsity in a new stream, or a higher "
-                "calibration_learning_rate."
+                "learning rate or its length is too small. Use a higher sparsity in a new stream, "
+                "a higher calibration_learning_rate, or more calibration_epochs."
+            )
+
+    def _num_places(self, entries: int) -> int:
+        return round((1 - self.config.sparsity) * entries)
+
+    def _refuse_no_places(self, entries: int) -> None:
+        if self._num_places(entries) == 0:
+            raise ConfigError(
+                f"sparsity {self.config.sparsity} leaves none of the {entries} entries of the "
+                f"target matrices to train: use at most 1 - 1 / {entries}."
             )
 
     def finish(self, model: nn.Module) -> MethodState:
@@ -162,11 +180,11 @@ def _weight(model: nn.Module, name: str) -> nn.Parameter:
     return model.get_parameter(f"{name}.weight")
 
 
-def _check_bits(name: str, bits: Tensor, weight: Tensor) -> None:
-    out, width = weight.shape
-    wanted = (out, -(-width // 8))
-    if tuple(bits.shape) != wanted or bits.dtype != torch.uint8:
+def _check_bits(name: str, bits: Tensor, shape: tuple[int, int]) -> None:
+    try:
+        Places.of_bits(bits, shape)
+    except ValueError as error:
         raise StateError(
-            f"Used places of {name!r} are {bits.dtype} {tuple(bits.shape)}, this base needs "
-            f"uint8 {wanted}: the state belongs to another base."
-        )
+            f"Used places of {name!r} are {error}; this base's {name!r} is {shape} (out, in): the "
+            "state is damaged or belongs to another base."
+        ) from error

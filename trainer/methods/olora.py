@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from trainer.errors import StateError
 from trainer.methods.adapter import AdapterMethod
-from trainer.methods.base import LoRAMatrix, MethodState, lora_matrices, refuse_unknown_modules
+from trainer.methods.base import MethodState, lora_matrices, refuse_unknown_modules
 from trainer.methods.configs import OLoRAConfig
+from trainer.modeling import linear_shapes
 
 
 class OLoRA(AdapterMethod):
@@ -34,14 +35,16 @@ class OLoRA(AdapterMethod):
         self._past: dict[str, Tensor] = {}
 
     def prepare(self, model: nn.Module, state: MethodState) -> nn.Module:
-        """Return the model with adapters, the earlier tasks' A at hand."""
-        wrapped = super().prepare(model, state)
-        refuse_unknown_modules(wrapped, state.tensors)
-        for matrix in lora_matrices(wrapped):
-            if matrix.module in state.tensors:
-                _check_width(matrix, state.tensors[matrix.module])
+        """Return the model with adapters, the earlier tasks' A at hand.
+
+        Raises StateError for an A of a module, or of a width, that the base does not have.
+        """
+        shapes = linear_shapes(model)
+        refuse_unknown_modules(state, shapes)
+        for name, past in state.tensors.items():
+            _check_width(name, past, shapes[name][1])
         self._past = dict(state.tensors)
-        return wrapped
+        return super().prepare(model, state)
 
     def penalty(self, model: nn.Module) -> Tensor | None:
         """Return lambda_1 * O + lambda_2 * N, a scalar >= 0; None when there is neither."""
@@ -77,9 +80,9 @@ def _wide(factor: Tensor) -> Tensor:
     return factor.clone() if factor.dtype == torch.float64 else factor.float().clone()
 
 
-def _check_width(matrix: LoRAMatrix, past: Tensor) -> None:
-    if past.ndim != 2 or past.shape[1] != matrix.a.shape[1]:
+def _check_width(name: str, past: Tensor, width: int) -> None:
+    if past.ndim != 2 or past.shape[1] != width or not past.is_floating_point():
         raise StateError(
-            f"The past A of {matrix.module!r} is {tuple(past.shape)}, this base needs "
-            f"(ranks, {matrix.a.shape[1]}): the state belongs to another base."
+            f"The past A of {name!r} is {past.dtype} {tuple(past.shape)}, this base needs floats "
+            f"(ranks, {width}): the state belongs to another base."
         )

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from trainer.deltas import WholeWeight, write_weights
-from trainer.errors import StateError
+from trainer.errors import ConfigError, StateError
 from trainer.methods.adapter import AdapterMethod
-from trainer.methods.base import MethodState, lora_matrices
+from trainer.methods.base import MethodState, lora_matrices, refuse_unknown_modules
 from trainer.methods.configs import RegLoRAConfig
-from trainer.methods.protected import Kernel, Places, kernel_for, mean_at_protected, top_places
-from trainer.modeling import projector_of
+from trainer.methods.protected import (
+    Kernel,
+    Places,
+    kernel_for,
+    mean_at_protected,
+    num_top,
+    top_places,
+)
+from trainer.modeling import linear_shapes, projector_of
 from trainer.spec import BaseModelSpec
 
 MAX_COUNTED_TASKS = 255
@@ -59,10 +66,11 @@ class RegLoRA(AdapterMethod):
         """Return the model with adapters; the parent's places are protected from now on.
 
         Places of matrices that this task does not adapt are kept for later tasks. Raises
-        StateError for places that do not fit the base's linear layers or the config.
+        StateError for places that do not fit the base's linear layers or the config, ConfigError
+        when `top_percent` is less than one entry of every matrix.
         """
         self._tasks = _tasks_of(state)
-        self.places = read_places(state, _linear_shapes(model))
+        self.places = read_places(state, linear_shapes(model))
         if self.config.multiplicity == "union":
             self.places = {name: places.union() for name, places in self.places.items()}
         else:
@@ -72,6 +80,7 @@ class RegLoRA(AdapterMethod):
             named = model.named_parameters()
             self._projector = {name: weight for name, weight in named if id(weight) in inside}
         wrapped = super().prepare(model, state)
+        self._refuse_no_places(wrapped)
         for weight in self._projector.values():
             weight.requires_grad_(True)
         return wrapped
@@ -130,6 +139,15 @@ class RegLoRA(AdapterMethod):
             return None
         return Held(kernel_for(places.moved_to(a.device), a), float(total), a.device)
 
+    def _refuse_no_places(self, model: nn.Module) -> None:
+        largest = max(it.b.shape[0] * it.a.shape[1] for it in lora_matrices(model))
+        if num_top(self.config.top_percent, largest) == 0:
+            raise ConfigError(
+                f"top_percent {self.config.top_percent} is less than one of the {largest} entries "
+                "of the largest adapted matrix: nothing would be protected. Use at least "
+                f"100 / {largest}, or method 'lora'."
+            )
+
     def _refuse_uncountable(self, state: MethodState) -> None:
         if state.facts.get("multiplicity", "concat") != "concat":
             raise StateError(
@@ -148,39 +166,25 @@ def read_places(state: MethodState, shapes: Shapes) -> dict[str, Places]:
 
     Raises StateError, naming both sides, when they do not fit.
     """
-    strange = sorted(set(state.tensors) - set(shapes))
-    if strange:
-        raise StateError(
-            f"The parent's state protects {strange[0]!r} ({len(strange)} such modules of "
-            f"{len(state.tensors)}), this base has linear layers {_examples(shapes)}: the state "
-            "belongs to another base."
-        )
+    refuse_unknown_modules(state, shapes)
     return {name: _read(name, it, state, shapes[name]) for name, it in state.tensors.items()}
 
 
 def _read(name: str, stored: Tensor, state: MethodState, shape: tuple[int, int]) -> Places:
     try:
-        places = _unpacked(stored, state, shape)
+        return _unpacked(stored, state, shape)
     except ValueError as error:
         raise StateError(
             f"Protected places of {name!r} are {error}; this base's {name!r} is {shape} (out, in)"
             ": the state is damaged or belongs to another base."
         ) from error
-    if places.has_stray_bits():
-        raise StateError(f"Protected places of {name!r} lie outside its {shape} (out, in).")
-    return places
 
 
 def _unpacked(stored: Tensor, state: MethodState, shape: tuple[int, int]) -> Places:
-    if stored.dtype != torch.uint8:
-        raise ValueError(f"{stored.dtype} {tuple(stored.shape)}, uint8 expected")
     if state.facts.get("compression") == "zlib" and stored.ndim == 1:
         counted = state.facts.get("multiplicity") == "concat"
         return Places.inflated(stored, shape, _tasks_of(state).bit_length() if counted else 1)
-    wanted = (shape[0], -(-shape[1] // 8))
-    if tuple(stored.shape) != wanted:
-        raise ValueError(f"bits {tuple(stored.shape)}, {wanted} expected")
-    return Places(stored.unsqueeze(0), shape[1])
+    return Places.of_bits(stored, shape)
 
 
 def _tasks_of(state: MethodState) -> int:
@@ -188,14 +192,3 @@ def _tasks_of(state: MethodState) -> int:
     if type(tasks) is not int or tasks < 0 or (tasks == 0 and state.tensors):
         raise StateError(f"The parent's state says it holds {tasks!r} tasks: it is damaged.")
     return tasks
-
-
-def _linear_shapes(model: nn.Module) -> Shapes:
-    modules: Any = model.named_modules()
-    linears = ((name, it) for name, it in modules if isinstance(it, nn.Linear))
-    return {name: (it.out_features, it.in_features) for name, it in linears}
-
-
-def _examples(shapes: Shapes) -> str:
-    shown = ", ".join(repr(name) for name in sorted(shapes)[:2])
-    return f"{shown} and {len(shapes) - 2} more" if len(shapes) > 2 else shown or "none"

@@ -15,13 +15,18 @@ import torch
 from torch import Tensor
 
 
+def num_top(percent: float, entries: int) -> int:
+    """Return how many of a matrix's entries are its top percent: floor(percent / 100 * entries)."""
+    return int(percent * entries / 100)
+
+
 def top_places(a: Tensor, b: Tensor, percent: float) -> Tensor:
-    """Return a boolean (O, I): the floor(percent / 100 * O * I) largest places of |B A|.
+    """Return a boolean (O, I): the top percent of the places by |B A|, `num_top` of them.
 
     Equal values are taken in row-major order, so the choice is the same everywhere.
     """
     update = (b.detach().float() @ a.detach().float()).abs_().flatten()
-    count = int(percent * update.numel() / 100)
+    count = num_top(percent, update.numel())
     chosen = torch.zeros_like(update, dtype=torch.bool)
     if count == 0:
         return chosen.view(b.shape[0], a.shape[1])
@@ -57,6 +62,17 @@ class Places:
     def none(out: int, width: int) -> Places:
         """Return no places of a matrix (out, width)."""
         return Places(torch.zeros((1, out, _row_bytes(width)), dtype=torch.uint8), width)
+
+    @staticmethod
+    def of_bits(bits: Tensor, shape: tuple[int, int]) -> Places:
+        """Return the places of one plane of packed bits, uint8 (O, ceil(I / 8)).
+
+        Raises ValueError when they are none of a matrix of this (O, I).
+        """
+        wanted = (shape[0], _row_bytes(shape[1]))
+        if bits.dtype != torch.uint8 or tuple(bits.shape) != wanted:
+            raise ValueError(f"{bits.dtype} {tuple(bits.shape)}, bits in uint8 {wanted} expected")
+        return _within(Places(bits.unsqueeze(0), shape[1]))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -118,6 +134,8 @@ class Places:
         Raises ValueError when the stream is damaged or holds no whole number of planes of a
         matrix of this (O, I).
         """
+        if stream.dtype != torch.uint8:
+            raise ValueError(f"{stream.dtype} {tuple(stream.shape)}, a stream in uint8 expected")
         size = shape[0] * _row_bytes(shape[1])
         decoder = zlib.decompressobj()
         try:
@@ -132,12 +150,14 @@ class Places:
                 f"{size} times 1 to {max_planes} expected"
             )
         bits = torch.frombuffer(bytearray(raw), dtype=torch.uint8)
-        return Places(bits.view(planes, shape[0], -1), shape[1])
+        return _within(Places(bits.view(planes, shape[0], -1), shape[1]))
 
-    def has_stray_bits(self) -> bool:
-        """Say whether bits are set past a row's last place."""
-        used = self.width % 8
-        return bool(used and (self.planes[..., -1] >> used).any())
+
+def _within(places: Places) -> Places:
+    used = places.width % 8
+    if used and bool((places.planes[..., -1] >> used).any()):
+        raise ValueError(f"bits past the last of {places.width} places of a row")
+    return places
 
 
 def _row_bytes(width: int) -> int:
