@@ -254,3 +254,15 @@ def test_the_digest_covers_weights_and_texts_but_no_code(tmp_path: Path) -> None
     assert digest_base(folder) == before
     (folder / "chat_template.jinja").write_text("{{ messages }}")
     assert digest_base(folder) != before
+
+
+def test_a_task_may_take_a_methods_preset_whole(plane: Plane) -> None:
+    plane.create_stream(method="reglora", method_config={"rank": 4, "top_percent": 10})
+
+    answer = plane.submit(
+        params={"dry_run": True}, options={"method_config": {"preset": "published"}}
+    )
+
+    assert answer.status_code == 200, answer.text
+    config = answer.json()["plan"]["method_config"]
+    assert (config["multiplicity"], config["top_percent"], config["rank"]) == ("concat", 2.0, 4)
