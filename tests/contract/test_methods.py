@@ -128,11 +128,12 @@ def test_the_same_seed_gives_the_same_delta_and_state(
         assert path.read_bytes() == other.read_bytes(), path.name
 
 
-def test_the_first_task_equals_plain_lora(
-    adapter: str, base: BaseModelSpec, batch: dict[str, Tensor]
+@pytest.mark.parametrize("protector", ["olora", "reglora"])
+def test_the_first_task_of_what_protects_earlier_ones_equals_plain_lora(
+    protector: str, base: BaseModelSpec, batch: dict[str, Tensor]
 ) -> None:
     trained = []
-    for name in (adapter, "lora"):
+    for name in (protector, "lora"):
         method, model = _prepared(name, base, MethodState(), batch)
         _train(method, model, batch)
         trained.append(list(lora_matrices(model)))
