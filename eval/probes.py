@@ -19,7 +19,9 @@ from eval.items import MAX_CHOICE_LENGTH, Constraint, EvalItem
 from eval.scoring import score_item
 
 MAX_PROBED = 64
-"""Items of a task that are asked again, unless told otherwise: at most eight questions each."""
+"""Items of a task that are asked again, unless told otherwise."""
+MAX_QUESTIONS = 8
+"""Most questions that one item takes: leniently 1, forced 1, yes or no 2, choice 4."""
 POOL_SIZE = 64
 """Most answers that a forced one is chosen from; of more, a seeded sample with the right one."""
 _PART = r"(0(\.[0-9]{1,3})?|1(\.0{1,3})?)"

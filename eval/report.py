@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from eval.forgetting import TaskChange, WorstItem, task_changes
 from eval.gate import GateVerdict
 from eval.matrix import SUMMARY_MEANINGS, AccuracyMatrix, Cell
+from eval.split import TaskSplit
 
 MAX_WORST_ITEMS = 12
 
@@ -44,6 +45,7 @@ class ForgettingReport(BaseModel):
     summaries: tuple[Summary, ...]
     changes: tuple[TaskChange, ...]
     verdict: GateVerdict | None = None
+    splits: tuple[TaskSplit, ...] = ()
     worst_items: tuple[WorstItem, ...] = ()
     training: dict[str, JsonValue] = {}
 
@@ -52,6 +54,8 @@ def build_report(
     matrix: AccuracyMatrix,
     verdict: GateVerdict | None,
     *,
+    changes: Sequence[TaskChange] | None = None,
+    splits: Sequence[TaskSplit] = (),
     worst_items: Sequence[WorstItem] = (),
     training: Mapping[str, JsonValue] | None = None,
     created_at: datetime | None = None,
@@ -61,6 +65,8 @@ def build_report(
     Args:
         matrix: of the version's lineage; its last row is the version, the one before its parent.
         verdict: of the gate on this version; None where it was not judged.
+        changes: from `task_changes`, with paired changes where there are any; None: without.
+        splits: of the old tasks, from `split_task`.
         worst_items: from `find_worst_items`; the first 12 are kept.
         training: what was trained and how, as JSON values.
         created_at: when the version was evaluated.
@@ -76,8 +82,9 @@ def build_report(
         created_at=created_at,
         matrix=matrix,
         summaries=summaries,
-        changes=tuple(task_changes(matrix)),
+        changes=tuple(task_changes(matrix) if changes is None else changes),
         verdict=verdict,
+        splits=tuple(splits),
         worst_items=tuple(worst_items[:MAX_WORST_ITEMS]),
         training=dict(training or {}),
     )

@@ -108,6 +108,8 @@ def show_plan(console: Console, plan: Json) -> None:
         ("rank", f"{plan['rank_after']} of {plan['rank_limit']} after it, "
                  f"room for {plan['tasks_left']} more tasks like it"),
         ("parent", f"version {plan['parent']}"),
+        ("answers", f"{plan['answers']:,} to evaluate it, at most {plan['answers_limit']:,} "
+                    "where the gate is in doubt and answers were lost"),
     )  # fmt: skip
     for name, text in lines:
         console.print(Text(f"{name:<7} {text}"), soft_wrap=True)

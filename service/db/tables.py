@@ -64,6 +64,7 @@ class StreamRow(Base):
     rewrite: Mapped[dict[str, Any]]  # x_percent, seed, asd: {formats, unit, engine, review}
     gate: Mapped[dict[str, Any]]
     eval_limit: Mapped[int]  # evaluation items per task
+    probe_limit: Mapped[int] = mapped_column(server_default="32")  # lost answers asked again
     next_version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime]
 
@@ -210,6 +211,16 @@ class PredictionRow(Base):
     item_digest: Mapped[str]
     text: Mapped[str]
     created_at: Mapped[datetime]
+
+
+class ScoreRow(Base):
+    """What a stored answer scores, in [0, 1], by one scorer (name, version and mode)."""
+
+    __tablename__ = "scores"
+
+    prediction_key: Mapped[str] = mapped_column(ForeignKey("predictions.key"), primary_key=True)
+    scorer: Mapped[str] = mapped_column(primary_key=True)
+    score: Mapped[float]
 
 
 class CellRow(Base):

@@ -15,8 +15,9 @@ from asd_rewriter.cards import TaskCard
 from asd_rewriter.limits import RowLimits
 from asd_rewriter.readers import RawRow, read_rows
 from asd_rewriter.splits import HOLDOUT_FRACTION
+from eval.gate import GatePolicy
 from service.db.engine import Database
-from service.db.tables import JobRow, StreamRow, TaskRow
+from service.db.tables import JobRow, StreamRow, TaskRow, VersionRow
 from service.deps import Services
 from service.errors import InvalidRequest
 from service.idempotency import Once, remember, replay
@@ -71,8 +72,10 @@ def plan_only(services: Services, submission: Submission) -> PlanRead:
     with services.db.read() as session:
         stream = queries.get_stream(session, submission.stream)
         plan, parent, ranks = _admit(session, services.settings, stream, submission)
+        num_old = len(admission.lineage_tasks(session, parent))
         pace = queries.measured_pace(session, stream.base_digest, plan.method)
     found = plans.estimate(plan, submission.train_rows, stream.base_path, pace)
+    answers = plans.count_answers(plan, GatePolicy.model_validate(stream.gate), num_old)
     return PlanRead(
         rows=submission.train_rows,
         steps=found.steps,
@@ -82,7 +85,9 @@ def plan_only(services: Services, submission: Submission) -> PlanRead:
         rank_after=ranks.rank_after,
         rank_limit=ranks.limit,
         tasks_left=ranks.tasks_left,
-        parent=parent,
+        parent=parent.number,
+        answers=answers[0],
+        answers_limit=answers[1],
         plan=plan,
     )
 
@@ -128,7 +133,7 @@ def _enqueue(
 
 def _admit(
     session: Session, settings: Settings, stream: StreamRow, submission: Submission
-) -> tuple[TaskPlan, int, RankPlan]:
+) -> tuple[TaskPlan, VersionRow, RankPlan]:
     options = submission.options
     parent = admission.find_parent(session, stream, options.parent)
     admission.check_task_name(session, stream, submission.card.name, parent)
@@ -136,7 +141,7 @@ def _admit(
     plan = plans.resolve_plan(stream, options, named)
     plans.check_engine(plan.asd, settings)
     ranks = admission.check_room(session, stream, parent, plan, settings.engine_max_lora_rank)
-    return plan, parent.number, ranks
+    return plan, parent, ranks
 
 
 def _job_row(session: Session, job_id: str, task: TaskRow, plan: TaskPlan) -> JobRow:

@@ -83,6 +83,7 @@ def stream_read(row: StreamRow) -> StreamRead:
         seed=row.rewrite["seed"],
         gate=row.gate,
         eval_limit=row.eval_limit,
+        probe_limit=row.probe_limit,
         created_at=row.created_at,
     )
 
@@ -100,6 +101,7 @@ def _row(body: StreamCreate, asd: AsdOptions, base: ResolvedBase) -> StreamRow:
         rewrite=rewrite,
         gate=body.gate.model_dump(mode="json"),
         eval_limit=body.eval_limit,
+        probe_limit=body.probe_limit,
         next_version=1,
         created_at=now(),
     )

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ValidationError
 
 from adapters_store.servable import check_rank
 from asd_rewriter.plan import RewritePlan
+from eval.gate import GatePolicy
+from eval.probes import MAX_QUESTIONS
 from service.db.tables import StreamRow
 from service.errors import InvalidRequest
 from service.problems import MAX_SHOWN_CHARS, describe, shown
@@ -116,8 +118,21 @@ def resolve_plan(stream: StreamRow, options: TaskOptions, parent: int | None) ->
         asd=asd,
         seed=seed,
         eval_limit=options.eval_limit or stream.eval_limit,
+        probe_limit=(stream.probe_limit if options.probe_limit is None else options.probe_limit),
         parent=parent,
     )
+
+
+def count_answers(plan: TaskPlan, policy: GatePolicy, num_old: int) -> tuple[int, int]:
+    """Return how many answers evaluation asks for: in any case, and at most.
+
+    In any case: the new version on all tasks, the base on the new one. At most: the gate's whole
+    budget for version and parent, and all questions about lost answers. Fewer where splits are
+    small.
+    """
+    always = plan.eval_limit * (num_old + 2)
+    more = max(0, policy.max_samples - plan.eval_limit) + MAX_QUESTIONS * plan.probe_limit
+    return always, always + 2 * num_old * more
 
 
 def new_rank(plan: TaskPlan) -> int:

@@ -62,6 +62,9 @@ class StreamCreate(BaseModel):
     seed: int = Field(default=0, ge=0, lt=2**31)
     gate: StreamGate = StreamGate()
     eval_limit: int = Field(default=200, ge=1, le=100_000, description="items per task")
+    probe_limit: int = Field(
+        default=32, ge=0, le=10_000, description="lost answers per task that are asked again"
+    )
 
 
 class StreamRead(BaseModel):
@@ -81,6 +84,7 @@ class StreamRead(BaseModel):
     seed: int
     gate: dict[str, Any]
     eval_limit: int
+    probe_limit: int
     created_at: datetime
 
 
@@ -96,6 +100,7 @@ class TaskOptions(BaseModel):
     seed: int | None = Field(default=None, ge=0, lt=2**31)
     parent: int | str | None = None
     eval_limit: int | None = Field(default=None, ge=1, le=100_000)
+    probe_limit: int | None = Field(default=None, ge=0, le=10_000)
 
 
 class TaskPlan(BaseModel):
@@ -110,6 +115,7 @@ class TaskPlan(BaseModel):
     asd: AsdOptions = AsdOptions()
     seed: int
     eval_limit: int
+    probe_limit: int = 32
     parent: int | None = None
 
 
@@ -118,6 +124,8 @@ class PlanRead(BaseModel):
 
     `seconds_estimate` is for the training steps: "measured" scales the newest run with this base
     and method; before there is one it is "rough", from operation counts, and may be off tenfold.
+    `answers` is what evaluation asks the model, `answers_limit` with all that the gate and lost
+    answers may add.
     """
 
     object: Literal["plan"] = "plan"
@@ -130,6 +138,8 @@ class PlanRead(BaseModel):
     rank_limit: int
     tasks_left: int
     parent: int
+    answers: int
+    answers_limit: int
     plan: TaskPlan
 
 

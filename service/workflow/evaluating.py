@@ -47,7 +47,10 @@ class Evaluation:
     def fill(self, wanted: Measurement) -> None:
         """Measure a cell and store it with the scores behind it."""
         answers = self.answers(wanted.version, wanted.items, wanted.decoding, wanted.task.name)
-        self._ctx.tools.db.commit(lambda session: measuring.store_cell(session, wanted, answers))
+        keys = self._keys(wanted.version, wanted.items, wanted.decoding)
+        self._ctx.tools.db.commit(
+            lambda session: measuring.store_cell(session, wanted, answers, keys)
+        )
 
     def answers(
         self, version: VersionRow, items: Sequence[EvalItem], decoding: Decoding, what: str
@@ -57,9 +60,7 @@ class Evaluation:
         Raises what `Predictor.predict` raises; what arrived before is stored.
         """
         self._ctx.check()
-        engine = self._answering.engine_version(version)
-        servable = version.servable_digest
-        keys = {it.digest: prediction_key(servable, it, decoding, engine) for it in items}
+        keys = self._keys(version, items, decoding)
         with self._ctx.tools.db.read() as session:
             found = measuring.answers_under(session, keys.values())
         missing = [item for item in items if item.digest not in found]
@@ -68,6 +69,12 @@ class Evaluation:
             found |= self._ask(version, missing, decoding, keys)
         self._tally.end(len(items))
         return found
+
+    def _keys(
+        self, version: VersionRow, items: Sequence[EvalItem], decoding: Decoding
+    ) -> dict[str, str]:
+        engine, servable = self._answering.engine_version(version), version.servable_digest
+        return {it.digest: prediction_key(servable, it, decoding, engine) for it in items}
 
     def _ask(
         self,

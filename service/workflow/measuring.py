@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -14,8 +15,8 @@ from asd_rewriter.formats import AnswerFormat
 from asd_rewriter.samples import read_samples
 from eval.decoding import Decoding
 from eval.items import EvalItem, in_drawing_order, items_from_samples
-from eval.scoring import score_task
-from service.db.tables import CellRow, PredictionRow, TaskRow, VersionRow
+from eval.scoring import TaskScores, score_items
+from service.db.tables import CellRow, PredictionRow, ScoreRow, TaskRow, VersionRow
 from service.ids import now
 
 ITEM_SEED = 0
@@ -85,10 +86,9 @@ def accuracies(session: Session, version: VersionRow) -> dict[str, float]:
 def answers_under(session: Session, keys: Iterable[str]) -> dict[str, str]:
     """Return the stored answers under keys, by item digest."""
     found: dict[str, str] = {}
-    wanted = list(keys)
-    for at in range(0, len(wanted), _KEYS_PER_QUERY):
+    for some in _pieces(keys):
         query = select(PredictionRow.item_digest, PredictionRow.text).where(
-            PredictionRow.key.in_(wanted[at : at + _KEYS_PER_QUERY])
+            PredictionRow.key.in_(some)
         )
         found |= {digest: text for digest, text in session.execute(query)}
     return found
@@ -123,9 +123,15 @@ def store_answers(
         )
 
 
-def store_cell(session: Session, measurement: Measurement, answers: Mapping[str, str]) -> None:
-    """Score answers, by item digest, and store the cell; it replaces one over other items."""
-    cell = score_task(measurement.items, answers)
+def store_cell(
+    session: Session, measurement: Measurement, answers: Mapping[str, str], keys: Mapping[str, str]
+) -> None:
+    """Score answers and store the cell with the scores; it replaces one over other items.
+
+    `answers` and the `keys` under which they are stored are by item digest.
+    """
+    cell = score_items(measurement.items, answers)
+    _store_scores(session, cell, keys)
     session.merge(
         CellRow(
             version_id=measurement.version.id,
@@ -136,3 +142,24 @@ def store_cell(session: Session, measurement: Measurement, answers: Mapping[str,
             created_at=now(),
         )
     )
+
+
+def _store_scores(session: Session, scored: TaskScores, keys: Mapping[str, str]) -> None:
+    wanted = {keys[digest]: score for digest, score in scored.scores.items()}
+    for some in _pieces(wanted):
+        query = select(ScoreRow.prediction_key).where(
+            ScoreRow.prediction_key.in_(some), ScoreRow.scorer == scored.scorer
+        )
+        known = set(session.scalars(query))
+        session.add_all(
+            ScoreRow(prediction_key=key, scorer=scored.scorer, score=wanted[key])
+            for key in some
+            if key not in known
+        )
+
+
+def _pieces(keys: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    """Yield keys in pieces that one query can name."""
+    source = iter(keys)
+    while some := tuple(islice(source, _KEYS_PER_QUERY)):
+        yield some

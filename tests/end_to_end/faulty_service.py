@@ -20,7 +20,7 @@ HALF_WAY = {
     "train": "service.executors.local:LocalExecutor.poll",
     "register": "adapters_store.store:VersionStore.publish",
     "evaluate": "service.workflow.evaluating:predict_all",
-    "gate": "service.workflow.phases.gate:judge_last",
+    "gate": "service.workflow.phases.gate:find_worst_items",
     "promote": "service.workflow.phases.promote:move_alias",
 }
 """What a phase calls half-way; the process dies right after that call returned."""

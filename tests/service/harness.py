@@ -307,7 +307,7 @@ class Plane:
         """Create a stream on the test's base."""
         body: Json = {
             "name": name, "base": str(self.base), "method": "lora", "method_config": {"rank": 4},
-            "gate": {"min_samples": 1},
+            "gate": {"min_samples": 1, "max_drop_per_task": 60.0, "max_mean_drop": 60.0},
         }  # fmt: skip
         answer = self.client.post("/v1/streams", json=body | fields)
         assert answer.status_code == 201, answer.text

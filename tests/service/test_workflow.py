@@ -86,7 +86,7 @@ def test_a_version_that_forgets_is_blocked_and_stays_addressable(plane: Plane) -
     job = plane.wait(plane.submitted("shapes"))
 
     assert job["state"] == "succeeded"
-    assert job["reason"].startswith("blocked by gate: demo@2 is blocked against demo@1.")
+    assert job["reason"].startswith("blocked by gate: demo@2 is blocked against demo@1")
     assert plane.production() == 1
     candidate = plane.client.get("/v1/streams/demo/versions/candidate").json()
     assert candidate["number"] == 2

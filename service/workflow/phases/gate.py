@@ -1,4 +1,4 @@
-"""Gate: a pure judgement over the matrix, recorded with the report beside the version."""
+"""Gate: a pure judgement over stored answers, recorded with the report beside the version."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from eval.forgetting import WorstItem, find_worst_items
-from eval.gate import GatePolicy, judge_last
-from eval.report import build_report
+from eval.forgetting import WorstItem, find_worst_items, task_changes
+from eval.gate import GateVerdict
+from eval.intervals import paired_changes
+from eval.report import ForgettingReport, build_report
 from service.db.tables import RecordRow, VersionRow
 from service.ids import now
 from service.jobs.queries import find_phase
 from service.reports.queries import matrix_of
-from service.streams.admission import lineage_tasks
+from service.workflow.comparing import Comparison, Standing
 from service.workflow.context import Context, Facts
-from service.workflow.measuring import items_of, stored_answers
 
 
 def run(ctx: Context) -> dict[str, Any]:
@@ -23,11 +23,9 @@ def run(ctx: Context) -> dict[str, Any]:
     facts = ctx.facts()
     with ctx.tools.db.read() as session:
         version = session.get_one(VersionRow, facts.job.version_id)
-        matrix = matrix_of(session, facts.stream, version)
-        worst = _worst_items(ctx, session, facts, version)
-        training = _training(session, facts)
-    verdict = judge_last(matrix, GatePolicy.model_validate(facts.stream.gate))
-    report = build_report(matrix, verdict, worst_items=worst, training=training, created_at=now())
+        standing = Standing(session, Comparison.read(session, ctx.tools.blobs, version))
+        verdict = standing.judge(facts.stream, facts.plan.eval_limit)
+        report = _report(session, facts, standing, verdict)
     with ctx.tools.db.write() as session:
         for kind, data in (("verdict", verdict), ("report", report)):
             session.merge(
@@ -42,15 +40,34 @@ def run(ctx: Context) -> dict[str, Any]:
     return {"outcome": verdict.outcome, "explanation": verdict.explanation}
 
 
-def _worst_items(
-    ctx: Context, session: Session, facts: Facts, version: VersionRow
-) -> list[WorstItem]:
-    assert facts.parent is not None
-    old = lineage_tasks(session, facts.parent)
-    items = [item for task in old for item in items_of(ctx.tools.blobs, task)]
-    before = stored_answers(session, facts.parent.servable_digest)
-    after = stored_answers(session, version.servable_digest)
-    return find_worst_items(items, before, after)
+def _report(
+    session: Session, facts: Facts, standing: Standing, verdict: GateVerdict
+) -> ForgettingReport:
+    comparison, limit = standing.comparison, facts.plan.probe_limit
+    matrix = matrix_of(session, facts.stream, comparison.version)
+    now_, before, learned = {}, {}, {}
+    for old in comparison.old:
+        name = old.task.name
+        now_[name] = standing.scores(comparison.version, old).scores
+        before[name] = standing.scores(comparison.parent, old).scores
+        learned[name] = standing.scores(old.learned, old).scores
+    return build_report(
+        matrix,
+        verdict,
+        changes=task_changes(matrix, paired_changes(before, now_), paired_changes(learned, now_)),
+        splits=[standing.split(old, limit) for old in comparison.old],
+        worst_items=_worst_items(standing),
+        training=_training(session, facts),
+        created_at=now(),
+    )
+
+
+def _worst_items(standing: Standing) -> list[WorstItem]:
+    comparison = standing.comparison
+    items = [item for old in comparison.old for item in standing.asked(old)]
+    return find_worst_items(
+        items, standing.answers(comparison.parent), standing.answers(comparison.version)
+    )
 
 
 def _training(session: Session, facts: Facts) -> dict[str, Any]:

@@ -1,0 +1,206 @@
+"""Evaluation beyond the first look: more items, lost answers asked again, scores kept."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, NoReturn
+
+import pytest
+from sqlalchemy import select
+
+from eval.items import EvalItem
+from eval.probes import Probe
+from service.db.tables import CellRow, PredictionRow, ScoreRow, TaskRow, VersionRow
+from service.workflow.context import Stopping
+from tests.service.harness import Json, Plane, make_archive
+from tests.service.rows import count, record
+
+STRICT = {"min_samples": 10, "max_drop_per_task": 10.0, "max_mean_drop": 10.0}
+"""Twenty items cannot show that so little was lost."""
+
+
+def learned(plane: Plane, num_eval: int = 200, **fields: Any) -> None:
+    """Create a stream whose first task has `num_eval` items, and learn it."""
+    plane.create_stream(**{"gate": STRICT, "eval_limit": 20, **fields})
+    job = plane.wait(plane.submitted("colours", archive=make_archive("colours", None, num_eval)))
+    assert job["state"] == "succeeded", job
+
+
+def cells_of(plane: Plane, task: str) -> dict[int, int]:
+    """Return the number of items of a task's cells by version."""
+    query = (
+        select(VersionRow.number, CellRow.n)
+        .join(CellRow, CellRow.version_id == VersionRow.id)
+        .join(TaskRow, TaskRow.id == CellRow.task_id)
+        .where(TaskRow.name == task)
+    )
+    with plane.db.read() as session:
+        return {number: n for number, n in session.execute(query)}
+
+
+def number_of(plane: Plane, model: str) -> int:
+    """Return the number of the version that an engine knows by this name; 0 for the base."""
+    with plane.db.read() as session:
+        query = select(VersionRow.number).where(VersionRow.servable_digest == model)
+        return session.scalar(query) or 0
+
+
+def test_more_items_are_asked_until_the_gate_can_tell(plane: Plane) -> None:
+    learned(plane)
+
+    job = plane.wait(plane.submitted("shapes"))
+
+    verdict = record(plane, 2, "verdict")
+    assert (job["state"], verdict["outcome"], plane.production()) == ("succeeded", "pass", 2)
+    task, _mean = verdict["checks"]
+    assert 20 < task["n"] < 200
+    assert cells_of(plane, "colours") == {0: 20, 1: task["n"], 2: task["n"]}
+    assert cells_of(plane, "shapes") == {0: 4, 2: 4}
+    told = [event["data"].get("message", "") for event in plane.events(job["id"])]
+    assert any("undecided" in text for text in told)
+
+
+def test_a_clear_loss_is_blocked_at_the_first_look(plane: Plane) -> None:
+    learned(plane)
+    plane.answer = lambda model, item: "no idea" if _by(plane, model, 2) else item.references[0]
+
+    plane.wait(plane.submitted("shapes"))
+
+    verdict = record(plane, 2, "verdict")
+    assert (verdict["outcome"], verdict["checks"][0]["n"]) == ("block", 20)
+    assert plane.production() == 1
+
+
+def test_too_few_items_never_pass(plane: Plane) -> None:
+    learned(plane, num_eval=20)
+
+    job = plane.wait(plane.submitted("shapes"))
+
+    verdict = record(plane, 2, "verdict")
+    assert (verdict["outcome"], verdict["checks"][0]["undecided"]) == ("block", True)
+    assert "undecided" in job["reason"]
+    assert plane.production() == 1
+
+
+def _by(plane: Plane, model: str, number: int) -> bool:
+    return number_of(plane, model) == number
+
+
+def split_of(plane: Plane) -> Json:
+    (split,) = record(plane, 2, "report")["splits"]
+    return dict(split)
+
+
+def answer_after(plane: Plane, forgotten: Any) -> None:
+    """The base knows nothing, @1 everything, @2 says of colours what `forgotten` makes of it."""
+
+    def answer(model: str, item: EvalItem) -> str:
+        number = number_of(plane, model)
+        if number == 2 and item.task == "colours":
+            return str(forgotten(item))
+        return "no idea" if number == 0 else item.references[0]
+
+    plane.answer = answer
+
+
+def test_answers_that_are_only_written_otherwise_are_superficial(plane: Plane) -> None:
+    answer_after(plane, None)
+    learned(plane)
+    answer_after(plane, lambda item: f"{item.references[0]}, as far as I can see here")
+
+    plane.wait(plane.submitted("shapes"))
+
+    split = split_of(plane)
+    assert (split["lost"], split["probed"]) == (20, 20)
+    assert (split["overall"]["now"], split["overall"]["before"]) == (20, 0)
+    assert split["overall"]["corrected"]["percent"] == 100
+
+
+def test_answers_that_no_way_of_asking_brings_back_are_essential(plane: Plane) -> None:
+    answer_after(plane, None)
+    learned(plane)
+    answer_after(plane, lambda item: "no idea")
+
+    plane.wait(plane.submitted("shapes"))
+
+    split = split_of(plane)
+    assert (split["lost"], split["overall"]["now"]) == (20, 0)
+    assert split["overall"]["corrected"]["percent"] == 0
+
+
+def test_probes_can_be_few_or_none(plane: Plane) -> None:
+    answer_after(plane, None)
+    learned(plane)
+    asked: list[str] = []
+
+    def forget(item: EvalItem) -> str:
+        if isinstance(item, Probe):
+            asked.append(item.of)
+        return "no idea"
+
+    answer_after(plane, forget)
+    plane.wait(plane.submitted("shapes", options={"probe_limit": 3}))
+    assert split_of(plane)["probed"] == len(set(asked)) == 3
+    asked.clear()
+    plane.wait(plane.submitted("shapes", options={"probe_limit": 0}))
+    assert asked == []
+
+
+def test_scores_are_kept_beside_the_answers(plane: Plane) -> None:
+    learned(plane, num_eval=30, eval_limit=30)
+    with plane.db.read() as session:
+        scores = list(session.scalars(select(ScoreRow)))
+        keys = set(session.scalars(select(PredictionRow.key)))
+    assert len(scores) == 60  # @1 and the base
+    assert {row.scorer for row in scores} == {"exact_match-1-fixed"}
+    assert {row.score for row in scores} == {1.0}
+    assert {row.prediction_key for row in scores} == keys
+
+
+def test_a_death_while_more_is_asked_counts_nothing_twice(plane: Plane) -> None:
+    learned(plane)
+    asked: Counter[tuple[int, str]] = Counter()
+
+    def die_at(number: int) -> None:
+        def answer(model: str, item: EvalItem) -> str:
+            asked[number_of(plane, model), item.digest] += 1
+            if sum(asked.values()) == number:
+                _die(plane)
+            return item.references[0]
+
+        plane.answer = answer
+
+    die_at(60)  # past the first look of 20 + 4 + 4
+    job_id = plane.submitted("shapes")
+    plane.wait_until(lambda: sum(asked.values()) >= 60)
+    plane.restart()
+    job = plane.wait(job_id)
+
+    assert job["state"] == "succeeded"
+    task = record(plane, 2, "verdict")["checks"][0]
+    assert cells_of(plane, "colours") == {0: 20, 1: task["n"], 2: task["n"]}
+    assert [times for times in asked.values() if times > 1] in ([], [2])  # the one it died at
+    assert count(plane, PredictionRow) == 20 + 2 * task["n"] + 2 * 4
+
+
+def _die(plane: Plane) -> NoReturn:
+    """End the runner as SIGKILL would: nothing more is written."""
+    plane.runner._stopping.set()
+    raise Stopping
+
+
+def test_the_cost_is_told_beforehand(plane: Plane) -> None:
+    learned(plane)
+    answer = plane.submit("shapes", params={"dry_run": "true"})
+    plan = answer.json()
+    assert plan["answers"] == 3 * 20  # two tasks by the new version, one by the base
+    budget = plane.client.get("/v1/streams/demo").json()["gate"]["max_samples"]
+    assert plan["answers_limit"] == 60 + 2 * (budget - 20 + 8 * 32)
+
+
+@pytest.mark.parametrize("limit", [-1, 1.5, "3"])
+def test_a_wrong_probe_limit_is_refused(plane: Plane, limit: Any) -> None:
+    body = {"name": "other", "base": str(plane.base), "probe_limit": limit}
+    answer = plane.client.post("/v1/streams", json=body)
+    assert answer.status_code == 422
+    assert "probe_limit" in answer.text
