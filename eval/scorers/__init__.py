@@ -7,6 +7,7 @@ An answer that is empty or longer than `MAX_ANSWER_CHARS` scores 0 by `fixed` an
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import get_args
 
 from asd_rewriter.cards import Metric
 from eval.items import EvalItem
@@ -27,6 +28,7 @@ from eval.scorers import (
 )
 from eval.scorers.binding import Bound, Mode, Scorer
 
+MODES: tuple[Mode, ...] = get_args(Mode)
 MAX_ANSWER_CHARS = 10_000
 
 SCORERS: Mapping[Metric, Scorer] = {
@@ -58,7 +60,12 @@ def bind_scorer(item: EvalItem, mode: Mode = "fixed", rivals: Collection[str] = 
         item: its references are normalised now, once.
         mode: which rules, see `eval.scorers.binding.Mode`.
         rivals: other answers of the task; a lenient reading accepts no text that names one.
+
+    Raises:
+        ValueError: if there is no such mode.
     """
+    if mode not in MODES:
+        raise ValueError(f"there is no mode {mode!r}. Use one of {', '.join(MODES)}.")
     scorer = SCORERS[item.metric]
     if mode == "lenient":
         return scorer.lenient(item, rivals)

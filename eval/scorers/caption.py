@@ -136,7 +136,12 @@ def _cider(said: _Tokenised, right: _Tokenised) -> CaptionFigures:
 
 def _meteor(said: _Tokenised, right: _Tokenised) -> CaptionFigures:
     _need_java()
-    mean, each = _part("pycocoevalcap.meteor.meteor").Meteor().compute_score(right, said)
+    program = _part("pycocoevalcap.meteor.meteor").Meteor()
+    try:
+        mean, each = program.compute_score(right, said)
+    finally:  # the rest it does itself when it is dropped
+        program.meteor_p.stdout.close()
+        program.meteor_p.stderr.close()
     return _figures("METEOR", float(mean), dict(zip(said, map(float, each), strict=True)))
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from eval.items import EvalItem
 from eval.scorers.binding import Bound, Scorer, same
 from eval.scorers.ocr_vqa import GIVING_UP
-from eval.scorers.saying import POLARITY, Phrase, denies, other_clauses
+from eval.scorers.saying import POLARITY, Phrase, denies, is_harmless, other_clauses
 from eval.scorers.words import Words, phrases, places, words_of
 
 SHORT_CLAUSE = 2
@@ -41,8 +41,8 @@ def _contains(said: Words, phrase: Phrase) -> bool:
         bool(found)
         and not denies(around, phrase)
         and all(
-            len(clause) > SHORT_CLAUSE or POLARITY.keys() >= set(clause)
-            for clause in other_clauses(said, own)
+            len(clause) > SHORT_CLAUSE or is_harmless(clause) or clause[0] in POLARITY
+            for clause in other_clauses(said, own).values()
         )
     )
 

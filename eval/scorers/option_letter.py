@@ -30,9 +30,10 @@ _ALONE = re.compile(
     r"(?:option\W++)?([a-h])\W*+",
     re.I,
 )
-_CAPITAL = re.compile(  # an A before a small letter is an article, unless the word joins or argues
-    r"(?<![\w'.])(?:A(?=[\"')\]*.:,]|\s*\Z|\s+(?:or|and|because|since|as)\b)|[B-H](?![\w']))"
-)
+_JOINS = r"\s++(?:or|and|because|since|as|is|was|are|looks|seems|would|has)\b"
+# An A before another word is an article.
+_CAPITAL = re.compile(rf"(?<![\w'.])(?:A(?=[\"')\]*.:,;]|\s*+\Z|{_JOINS})|[B-H](?![\w']))")
+_PERHAPS = re.compile(r"(?<![\w'.])A(?=\s++[A-H](?![\w']))")
 _NAMED = re.compile(
     r"\b(?:option|choice) [\"'(]*+([A-Ha-h])(?![\w'])|\(([A-Ha-h])\)"
     r"|\banswer(?: is)?:? [\"'(]*+([b-h])(?![\w'])"
@@ -97,22 +98,22 @@ def _lenient(item: EvalItem, rivals: Collection[str]) -> Bound:
         alone = _ALONE.fullmatch(answer)
         if alone:
             return float(alone[1].upper() in right)
-        letters = _mentioned(answer)
-        return float(
-            letters <= right and (_letters_say(answer, letters, said) or said.says(answer))
-        )
+        named = _named(answer)
+        if not named | set(_PERHAPS.findall(answer)) <= right:
+            return 0.0
+        return float(said.says(answer) or (bool(named) and _nothing_against(answer, said)))
 
     return score
 
 
-def _mentioned(answer: str) -> set[str]:
-    named = {str(found[found.lastindex or 0]).upper() for found in _NAMED.finditer(answer)}
-    return named | {found[0] for found in _CAPITAL.finditer(answer)}
+def _named(answer: str) -> set[str]:
+    letters = {str(found[found.lastindex or 0]).upper() for found in _NAMED.finditer(answer)}
+    return letters | {found[0] for found in _CAPITAL.finditer(answer)}
 
 
-def _letters_say(answer: str, letters: set[str], said: Sayings) -> bool:
+def _nothing_against(answer: str, said: Sayings) -> bool:
     words = words_of(answer).words
-    return bool(letters) and not denies(words, ()) and not said.names_rival(words)
+    return not denies(words, ()) and not said.names_rival(words)
 
 
 SCORER = Scorer(_fixed, _by(published_letter_of, PUBLISHED_LETTERS), _lenient)

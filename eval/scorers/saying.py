@@ -6,8 +6,8 @@ would rather miss an answer than accept a wrong one:
 - the answer stands as whole words, and each time between words of a list, words of the question,
   or the edges of its clause ("a red car" counts where the question speaks of a car);
 - no denying, doubting or contrasting word stands in the text, unless the answer has it itself;
-- the text's other clauses are fillers or explanations ("because ..."); where the rivals (other
-  answers of the task) are known, further clauses are free, but none may name a rival;
+- the text asks nothing, and its other clauses are fillers or explanations ("because ..."); where
+  the rivals (other answers of the task) are known, further clauses are free, but none may name one;
 - next to a number there is no other number;
 - *yes* and *no* must come first, and the other of the two nowhere.
 """
@@ -38,7 +38,11 @@ _BEFORE = _set(
 _AFTER = _set(
     "because since as in on at is are it it's here there color colour due which that for according"
 )
-_EXPLAINING = _set("because since as due so based according looking given from in")
+_EXPLAINING = _set("because since as due")
+_INTRODUCING = _set("based according looking given from in")
+_AFTER_NO = _set(
+    "it it's its there there's this that the they he she i we you a an these those not is isn't"
+)
 _FILLERS = _set("yes sure okay ok well so hmm answer the is it it's final correct")
 POLARITY = {"yes": "no", "no": "yes"}
 """Each of yes and no, and the other one."""
@@ -54,6 +58,8 @@ def states_polarity(said: Words, wanted: str) -> bool:
     words = said.words
     if not words or words[0] != wanted or POLARITY[wanted] in words:
         return False
+    if wanted == "no" and said.clauses[:2] == (0, 0) and words[1] not in _AFTER_NO:
+        return False  # "no idea"
     return words[1:2] not in (("or",), ("and",)) and not {"but", "however", "actually"} & set(words)
 
 
@@ -70,13 +76,16 @@ class Sayings:
         self, answers: Iterable[str], question: str = "", rivals: Iterable[str] = ()
     ) -> None:
         self._answers = phrases(answers)
-        asked = frozenset(words_of(question).words) - _DENYING
+        asked = frozenset(words_of(question).words)
+        asked = frozenset() if "or" in asked else asked - _DENYING  # it may name the alternatives
         self._before, self._after = _BEFORE | asked, _AFTER | asked
         self._rivals = [words for words in phrases(rivals) if words not in self._answers]
 
     def said_by(self, text: str) -> list[Phrase]:
         """Return the accepted answers, as words, that a text says."""
         said = words_of(text)
+        if "?" in text:
+            return [phrase for phrase in self._answers if said.words == phrase]
         return [phrase for phrase in self._answers if self._says(said, phrase)]
 
     def says(self, text: str) -> bool:
@@ -111,9 +120,10 @@ class Sayings:
         if self._rivals:
             return not self.names_rival(said.words, phrase)
         own = {said.clauses[at + step] for at in found for step in range(len(phrase))}
+        first = min(own)
         return all(
-            clause[0] in _EXPLAINING or _FILLERS.issuperset(clause)
-            for clause in other_clauses(said, own)
+            is_harmless(words) or (clause < first and words[0] in _INTRODUCING)
+            for clause, words in other_clauses(said, own).items()
         )
 
     def names_rival(self, words: Phrase, phrase: Phrase = ()) -> bool:
@@ -133,10 +143,15 @@ def other_number(words: Iterable[str], phrase: Phrase) -> bool:
     )
 
 
-def other_clauses(said: Words, own: set[int]) -> list[list[str]]:
-    """Return the words of each clause that is not one of `own`."""
+def is_harmless(clause: Sequence[str]) -> bool:
+    """Whether a clause's words are fillers only, or start an explanation."""
+    return clause[0] in _EXPLAINING or _FILLERS.issuperset(clause)
+
+
+def other_clauses(said: Words, own: set[int]) -> dict[int, list[str]]:
+    """Return the words of each clause that is not one of `own`, by its number."""
     rest: dict[int, list[str]] = {}
     for word, clause in zip(said.words, said.clauses, strict=True):
         if clause not in own:
             rest.setdefault(clause, []).append(word)
-    return list(rest.values())
+    return rest

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 _WORD = re.compile(
-    r"(?P<number>(?<![\w.])-?\d+(?:[.,]\d+)*(?!\w))|(?P<word>\w+(?:['’]\w+)*)"
+    r"(?P<number>(?<![\w.])-?\d+(?:[.,]\d+)*(?!\w)%?)|(?P<word>\w+(?:['’]\w+)*)"
     r"|(?P<end>[.;:!?](?=\s|\Z)|,(?!\d)|\n|\s[-–—]\s)"
 )
 _NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve"

@@ -28,6 +28,11 @@ def test_there_is_a_scorer_for_every_metric_a_card_may_name():
     assert set(SCORERS) == set(get_args(Metric))
 
 
+def test_a_mode_that_does_not_exist_is_refused():
+    with pytest.raises(ValueError, match=r"no mode 'strict'. Use one of fixed, published, lenient"):
+        bind_scorer(ask("iou", "[0, 0, 1, 1]"), "strict")
+
+
 @settings(max_examples=600, deadline=None)
 @given(st.sampled_from(ALL), texts, st.lists(texts, min_size=1, max_size=4))
 def test_no_text_makes_a_scorer_fail(which, answer, references):

@@ -162,6 +162,7 @@ def test_a_task_of_captions_is_scored_by_rouge_with_all_figures_beside():
     assert found.scorer == "caption-1-fixed"
 
 
+@pytest.mark.deep
 @pytest.mark.skipif(shutil.which("java") is None, reason="METEOR is a Java program")
 def test_with_java_the_published_figure_is_the_mean_of_seven():
     """Made with pycocoevalcap 1.2 (METEOR 1.5, PTB tokenizer) on OpenJDK 17."""

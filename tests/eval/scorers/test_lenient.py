@@ -36,7 +36,9 @@ def test_a_sentence_that_says_the_answer_is_accepted(metric, answer):
         "The car is blue. Red would be wrong.", "less than red", "blue", "", "   ",
         "I cannot tell if it is red", "It might be red", "The stop sign is red. The car is blue.",
         "red? blue!", "red - blue", "red (blue)", "no red", "without red", "unlike red",
-        "It was red, but now it is blue.", "rather red", "Red is wrong",
+        "It was red, but now it is blue.", "rather red", "Red is wrong", "In red, in blue",
+        "It looks red, so it is blue.", "Is it red?", "Is the car red? Yes",
+        "The car is red in part, blue in part",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("metric", ["exact_match", "gqa", "vizwiz", "ocr_vqa", "vqa_soft"])
@@ -54,6 +56,9 @@ def test_a_wrong_or_doubtful_answer_is_not(metric, answer):
         ("no", "No, there is not.", 1), ("no", "There is no car", 0), ("yes", "no", 0),
         ("yes", "yes and no", 0), ("yes", "Yes or no", 0), ("no", "no, yes", 0),
         ("yes", "I would say yes", 0), ("yes", "Yes, but not really", 0), ("no", "not", 0),
+        ("no", "No idea", 0),
+        ("no", "No one knows", 0), ("no", "No it isn't", 1), ("no", "No.", 1), ("2", "2%", 0),
+        ("2", "2-3", 0), ("2", "1/2", 0), ("2", "2nd", 0), ("2", "It is 2.", 1),
         ("not sure", "I am not sure", 0), ("not sure", "not sure", 1),
     ],
 )  # fmt: skip
@@ -61,6 +66,14 @@ def test_numbers_and_yes_and_no(truth, answer, expected):
     question = "How many cars are there?"
 
     assert lenient(ask("exact_match", truth, question=question), answer) == expected
+
+
+def test_the_alternatives_of_a_question_do_not_count_as_its_words():
+    item = ask("gqa", "red", question="Is the car red or blue?")
+
+    assert [lenient(item, text) for text in ("red", "It is red.", "red blue", "blue red")] == [
+        1, 1, 0, 0
+    ]  # fmt: skip
 
 
 def test_known_rivals_free_the_rest_of_the_text_and_forbid_themselves():
@@ -94,6 +107,8 @@ def test_the_best_vote_that_is_said_gives_the_score():
         ("wood or glass", 0), ("glass and wood", 0), ("B, C", 0), ("(B) or (C)", 0),
         ("The answer is C, not B", 0), ("B and A", 0), ("glasses", 0), ("Bad", 0), ("", 0),
         ("(B) wood", 0), ("option b or option c", 0), ("All of A, B and C", 0), ("fiberglass", 0),
+        ("A B", 0), ("A is the best; option B is second", 0), ("I think A is right, B less so", 0),
+        ("not A but B", 0), ("The options are A B C", 0), ("glass?", 1), ("Is it glass?", 0),
         ("Neither B", 0), ("It is wood. B is wrong.", 0), ("hourglass", 0), ("ABC", 0),
     ],
 )  # fmt: skip

@@ -58,6 +58,9 @@ VECTORS = [
     ("contains", ("lung",), "Unanswerable, lung", 0, 0),
     ("contains", ("no",), "No, there is none", 1, 1),
     ("contains", ("yes",), "no, or yes", 1, 0),
+    ("contains", ("urban",), "Sure, urban. Because of the roads.", 1, 1),
+    ("contains", ("urban",), "urban, rural", 1, 0),  # a second answer beside it
+    ("contains", ("urban",), "The area is urban, it seems to be a town", 1, 1),
     # contains_words, mcit RS and AD
     ("contains_words", ("urban",), "An urban area.", 1, 1),
     ("contains_words", ("no",), "I do not know", 1, 0),  # a space before it is enough
