@@ -81,16 +81,12 @@ class Sayings:
         self._before, self._after = _BEFORE | asked, _AFTER | asked
         self._rivals = [words for words in phrases(rivals) if words not in self._answers]
 
-    def said_by(self, text: str) -> list[Phrase]:
-        """Return the accepted answers, as words, that a text says."""
-        said = words_of(text)
-        if "?" in text:
-            return [phrase for phrase in self._answers if said.words == phrase]
-        return [phrase for phrase in self._answers if self._says(said, phrase)]
-
     def says(self, text: str) -> bool:
         """Whether a text says one of the accepted answers."""
-        return bool(self.said_by(text))
+        said = words_of(text)
+        if "?" in text:
+            return said.words in self._answers
+        return any(self._says(said, phrase) for phrase in self._answers)
 
     def _says(self, said: Words, phrase: Phrase) -> bool:
         if said.words == phrase:
@@ -128,8 +124,12 @@ class Sayings:
 
     def names_rival(self, words: Phrase, phrase: Phrase = ()) -> bool:
         """Whether the words name a rival elsewhere than inside the answer `phrase` itself."""
-        times = _count(words, phrase)
-        return any(_count(words, rival) > times * _count(phrase, rival) for rival in self._rivals)
+        present, times = frozenset(words), _count(words, phrase)
+        return any(
+            _count(words, rival) > times * _count(phrase, rival)
+            for rival in self._rivals
+            if rival[0] in present
+        )
 
 
 def _count(words: Phrase, phrase: Phrase) -> int:
