@@ -1,33 +1,16 @@
-"""Folders `<task>/<stage>/merge.jsonl`, as CoIN, SEFE, MCITlib and Prism write them.
-
-They differ in how a stage is named. CoIN and SEFE name it by the task learned last (`Finetune`, in
-CoIN, is the task's own; `Zero_shot` the base); MCITlib `<method>-task<k>` with k from 1, and
-`zero-shot`; Prism by any name, such as its checkpoints' `Task0` from 0, or `last`.
-"""
+"""Folders `<task>/<stage>/merge.jsonl`, as CoIN, SEFE, MCITlib and Prism write them."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from eval.results.benchmarks import BENCHMARKS, benchmark_of, number_of, plain_name, without_number
 from eval.results.errors import ResultsRefused
 from eval.results.run import MERGED, Place, ResultRun
+from eval.results.stages import STAGE_RULES, Numbers, TaskFolders
 
-_MCITLIB = re.compile(r"(?P<run>.+)-task(?P<stage>\d+)")
-_NUMBER = re.compile(r".*?(\d+)")
 _SHOWN = 8
-
-
-@dataclass(frozen=True)
-class _Folder:
-    """A folder of results, before it is known what its names mean."""
-
-    root: Path
-    tasks: tuple[str, ...]  # folder names
-    stages: Mapping[str, tuple[str, ...]]  # by task folder: folder names
 
 
 def find_nested(path: Path) -> Path | None:
@@ -62,104 +45,31 @@ def read_nested(
         ResultsRefused: if a stage's name or the order cannot be made out.
     """
     folder = _look(root)
-    names = (layout and [layout]) or [*_LAYOUTS]
+    names = (layout and [layout]) or [*STAGE_RULES]
     for name in names:
-        title, number = _LAYOUTS[name]
+        title, number = STAGE_RULES[name]
         numbers = number(folder, run)
         if numbers is not None and (run is None or name == "mcitlib"):
             return _build(folder, title, numbers, tasks, run)
     stages = sorted({stage for of_task in folder.stages.values() for stage in of_task})
     raise ResultsRefused(
         f"{root}: the stage folders {', '.join(stages[:_SHOWN])} are not named as in "
-        f"{' or '.join(_LAYOUTS[name][0] for name in names)} results. Name each by the task that "
-        "was learned last (CoIN), <method>-task<k> (MCITlib) or by a number, or keep the answers "
-        "in Retain's own layout (docs/evaluate.md)."
+        f"{' or '.join(STAGE_RULES[name][0] for name in names)} results. Name each by the task "
+        "that was learned last (CoIN), <method>-task<k> (MCITlib) or by a number, or keep the "
+        "answers in Retain's own layout (docs/evaluate.md)."
     )
 
 
-def _look(root: Path) -> _Folder:
+def _look(root: Path) -> TaskFolders:
     stages: dict[str, tuple[str, ...]] = {}
     for file in sorted(root.glob(f"*/*/{MERGED}")):
         task = file.parents[1].name
         stages[task] = (*stages.get(task, ()), file.parent.name)
-    return _Folder(root, tuple(stages), stages)
-
-
-Numbers = dict[tuple[str, str], int | str]
-"""By task folder and stage folder: the stage's number, or the task folder it is named after."""
-
-
-def _coin(folder: _Folder, run: str | None) -> Numbers | None:
-    by_name = {plain_name(task): task for task in folder.tasks}
-    numbers: Numbers = {}
-    for task, stage in _pairs(folder):
-        name = plain_name(stage)
-        if name == "zeroshot":
-            numbers[task, stage] = 0
-        elif name == "finetune":
-            numbers[task, stage] = task
-        elif name in by_name:
-            numbers[task, stage] = by_name[name]
-        else:
-            return None
-    return numbers
-
-
-def _mcitlib(folder: _Folder, run: str | None) -> Numbers | None:
-    numbers: Numbers = {}
-    runs: set[str] = set()
-    for task, stage in _pairs(folder):
-        found = _MCITLIB.fullmatch(stage)
-        if plain_name(stage) == "zeroshot":
-            numbers[task, stage] = 0
-        elif found is None:
-            return None
-        elif run in (None, found["run"]):
-            runs.add(found["run"])
-            numbers[task, stage] = int(found["stage"])
-    if len(runs) > 1:
-        raise ResultsRefused(
-            f"{folder.root} holds the results of {len(runs)} runs: {', '.join(sorted(runs))}. "
-            "Choose one with --run."
-        )
-    return numbers if runs else None
-
-
-def _prism(folder: _Folder, run: str | None) -> Numbers | None:
-    numbers: Numbers = {}
-    for task, stage in _pairs(folder):
-        found = _NUMBER.fullmatch(stage)
-        if plain_name(stage) == "zeroshot":
-            numbers[task, stage] = 0
-        elif stage.casefold() == "last":
-            numbers[task, stage] = len(folder.tasks)
-        elif found:
-            numbers[task, stage] = int(found[1]) + _first_stage(folder)
-        else:
-            return None
-    return numbers
-
-
-def _first_stage(folder: _Folder) -> int:
-    """Return 1 if the first task's stage is numbered 0, as Prism's checkpoints are, else 0."""
-    found = {int(it[1]) for _, stage in _pairs(folder) if (it := _NUMBER.fullmatch(stage))}
-    return int(0 in found and max(found) < len(folder.tasks))
-
-
-_LAYOUTS: Mapping[str, tuple[str, Callable[[_Folder, str | None], Numbers | None]]] = {
-    "coin": ("CoIN", _coin),
-    "mcitlib": ("MCITlib", _mcitlib),
-    "prism": ("Prism", _prism),
-}
-NESTED_LAYOUTS = tuple(_LAYOUTS)
-
-
-def _pairs(folder: _Folder) -> list[tuple[str, str]]:
-    return [(task, stage) for task in folder.tasks for stage in folder.stages[task]]
+    return TaskFolders(root, tuple(stages), stages)
 
 
 def _build(
-    folder: _Folder, title: str, numbers: Numbers, wanted: Sequence[str] | None, run: str | None
+    folder: TaskFolders, title: str, numbers: Numbers, wanted: Sequence[str] | None, run: str | None
 ) -> ResultRun:
     order, source = _order(folder, numbers, wanted)
     place = {task: number for number, task in enumerate(order, 1)}
@@ -200,7 +110,7 @@ def _names(order: Sequence[str]) -> dict[str, str]:
 
 
 def _check_stages(
-    folder: _Folder, stages: Mapping[tuple[str, str], int], order: Sequence[str]
+    folder: TaskFolders, stages: Mapping[tuple[str, str], int], order: Sequence[str]
 ) -> None:
     for (task, stage), number in stages.items():
         if number > len(order):
@@ -212,7 +122,7 @@ def _check_stages(
 
 
 def _order(
-    folder: _Folder, numbers: Numbers, wanted: Sequence[str] | None
+    folder: TaskFolders, numbers: Numbers, wanted: Sequence[str] | None
 ) -> tuple[list[str], str]:
     if wanted is not None:
         return _as_wanted(folder, wanted), "the list given"
@@ -226,7 +136,7 @@ def _order(
     return _by_first_result(folder, numbers), "the stage at which each first has results"
 
 
-def _by_first_result(folder: _Folder, numbers: Numbers) -> list[str]:
+def _by_first_result(folder: TaskFolders, numbers: Numbers) -> list[str]:
     first: dict[str, int] = {}
     for (task, _), number in numbers.items():
         if isinstance(number, int) and number:
@@ -239,7 +149,7 @@ def _by_first_result(folder: _Folder, numbers: Numbers) -> list[str]:
     return sorted(folder.tasks, key=lambda task: first.get(task, 0))
 
 
-def _as_wanted(folder: _Folder, wanted: Sequence[str]) -> list[str]:
+def _as_wanted(folder: TaskFolders, wanted: Sequence[str]) -> list[str]:
     by_name = {plain_name(task): task for task in folder.tasks}
     unknown = [task for task in wanted if plain_name(task) not in by_name]
     left = set(by_name) - {plain_name(task) for task in wanted}
@@ -252,7 +162,7 @@ def _as_wanted(folder: _Folder, wanted: Sequence[str]) -> list[str]:
 
 
 def _expecting(
-    folder: _Folder,
+    folder: TaskFolders,
     title: str,
     stages: Mapping[tuple[str, str], int],
     order: Sequence[str],

@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from eval.results.errors import ResultsRefused
-from eval.results.nested import NESTED_LAYOUTS, find_nested, read_nested
+from eval.results.nested import find_nested, read_nested
 from eval.results.plain import looks_plain, read_file, read_plain
 from eval.results.run import ResultRun
 from eval.results.settings import read_settings
+from eval.results.stages import STAGE_RULES
 
-LAYOUTS = ("retain", *NESTED_LAYOUTS)
+LAYOUTS = ("retain", *STAGE_RULES)
 
 
 def open_run(
@@ -57,7 +58,7 @@ def _read(
     nested = None if layout == "retain" else find_nested(root)
     if nested is not None:
         return read_nested(nested, layout, tasks, run)
-    if layout in NESTED_LAYOUTS:
+    if layout in STAGE_RULES:
         raise ResultsRefused(f"{root} holds no <task>/<stage>/merge.jsonl, as {layout} results do.")
     return _plain(root, tasks)
 

@@ -12,7 +12,8 @@ from rich.text import Text
 
 from service.cli import context, inputs, jobs, keys, view
 from service.cli.context import JsonFlag, connect, console, print_json
-from service.cli.evaluating import evaluate, report
+from service.cli.evaluating import evaluate
+from service.cli.reporting import report
 from service.cli.rewrites import rewrites
 from service.cli.rewriting import rewrite
 from service.cli.serve import serve

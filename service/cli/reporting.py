@@ -1,0 +1,138 @@
+"""`retain report`: of a version, from the service, or of a run's results folder, without it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from service.cli import context
+from service.cli.context import JsonFlag, connect, console, print_json
+from service.cli.result_options import (
+    AnyPrompt,
+    Layout,
+    Mode,
+    NewFolder,
+    References,
+    Run,
+    Scorers,
+    Tasks,
+    names_in,
+    progress,
+    refusing,
+    say,
+    scorers_of,
+    source_of,
+)
+from service.client import part
+
+if TYPE_CHECKING:
+    from eval.api import RunReport
+
+FOLDER_HINT = "For the report on a version of a stream, name it: demo@3."
+
+
+def report(
+    version: Annotated[
+        str,
+        typer.Argument(
+            metavar="VERSION|RUNDIR|MATRIX",
+            help="stream@number, e.g. demo@3; or a run's results folder; or a matrix (.csv, .json)",
+        ),
+    ],
+    output: Annotated[Path | None, typer.Option(help="Write a self-contained HTML page.")] = None,
+    out: NewFolder = None,
+    references: References = None,
+    layout: Layout = None,
+    tasks: Tasks = None,
+    run: Run = None,
+    scorer: Scorers = None,
+    mode: Mode = "fixed",
+    any_prompt: AnyPrompt = False,
+    images: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="Images of the questions.")
+    ] = None,
+    n: Annotated[
+        int | None, typer.Option("--n", min=1, help="Items behind each number of a matrix.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show what a version, or a run of your own training scripts, learned and what it forgot.
+
+    Example: `retain report demo@3 --output report.html`
+
+    A run: `retain report results/CoIN/LLaVA --references annotations --out report`
+    """
+    if "@" in version or not Path(version).exists():
+        given = (out, references, layout, tasks, run, scorer, images, n)
+        _refuse_options(version, any(it is not None for it in given) or any_prompt)
+        return _report_version(version, output, as_json)
+    from eval.api import report_run
+
+    with refusing(FOLDER_HINT), progress() as tell:
+        found = report_run(
+            version,
+            source_of(references),
+            images=images,
+            n=n,
+            layout=layout,
+            tasks=names_in(tasks),
+            run=run,
+            scorers=scorers_of(scorer),
+            mode=mode,
+            check_prompts=not any_prompt,
+            on_progress=tell,
+        )
+        if out is not None:
+            found.write(out)
+    _show_report(found, output, out, as_json)
+
+
+def _report_version(version: str, output: Path | None, as_json: bool) -> None:
+    stream, _, number = version.partition("@")
+    path = f"/v1/streams/{part(stream)}/versions/{part(number or 'production')}/report"
+    with connect() as client:
+        if as_json:
+            return print_json(client.get(path))
+        if output is not None:
+            return _write_page(output, client.text(path, format="html"))
+        _show_markdown(client.text(path, format="markdown"))
+
+
+def _refuse_options(version: str, given: bool) -> None:
+    if given:
+        raise typer.BadParameter(
+            f"{version} is no results folder here, and only --output and --json go with a version."
+        )
+
+
+def _show_report(found: RunReport, output: Path | None, out: Path | None, as_json: bool) -> None:
+    if as_json:
+        return print_json(json.loads(found.json()))
+    for note in found.notes:
+        say(note)
+    if output is not None:
+        _write_page(output, found.html())
+    if out is not None:
+        say(f"written to {out}: {', '.join(sorted(path.name for path in out.iterdir()))}")
+    if output is None and out is None:
+        _show_markdown(found.markdown())
+
+
+def _show_markdown(text: str) -> None:
+    from rich.markdown import Markdown
+
+    console.print(Markdown(text))
+
+
+def _write_page(path: Path, page: str) -> None:
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        context.fail(
+            f"cannot write {path}: {error.strerror}. Give --output a file in a folder that is "
+            "there and may be written to."
+        )
+    say(f"written to {path}")
