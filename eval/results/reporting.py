@@ -14,9 +14,10 @@ from pydantic import JsonValue
 
 from eval.errors import ItemImageMissing
 from eval.evidence import TaskEvidence
-from eval.forgetting import WorstItem, find_worst_items
+from eval.forgetting import TaskChange, WorstItem, find_worst_items, task_changes
 from eval.gate import GatePolicy, GateVerdict, judge
 from eval.images import data_url
+from eval.intervals import paired_changes
 from eval.matrix import AccuracyMatrix
 from eval.plots import report_html
 from eval.report import ForgettingReport, build_report, to_markdown
@@ -98,7 +99,13 @@ def report_of_run(scored: ScoredRun, policy: GatePolicy, images: Path | None) ->
         "scorers": [*sorted({it.scorer for it in scored.scores.values()})],
         **({"notes": [*scored.notes]} if scored.notes else {}),
     }
-    report = build_report(matrix, _verdict(scored, policy), worst_items=worst, training=training)
+    report = build_report(
+        matrix,
+        _verdict(scored, policy),
+        changes=_changes(scored, matrix),
+        worst_items=worst,
+        training=training,
+    )
     return RunReport(report, urls, (scored.run.said(), *scored.notes))
 
 
@@ -111,6 +118,14 @@ def report_of_matrix(matrix: AccuracyMatrix, path: Path) -> RunReport:
 
 
 NO_ITEM_SCORES = "without each item's score there is no gate verdict and no item to show"
+
+
+def _changes(scored: ScoredRun, matrix: AccuracyMatrix) -> list[TaskChange]:
+    last, old = scored.run.last_stage, scored.run.tasks[: scored.run.last_stage - 1]
+    now = {task: scored.scores[last, task].scores for task in old}
+    parent = {task: scored.scores[last - 1, task].scores for task in old}
+    learned = {task: scored.scores[stage, task].scores for stage, task in enumerate(old, 1)}
+    return task_changes(matrix, paired_changes(parent, now), paired_changes(learned, now))
 
 
 def _verdict(scored: ScoredRun, policy: GatePolicy) -> GateVerdict:

@@ -64,6 +64,11 @@ def test_a_run_becomes_a_report(results: Path, reading: Reading) -> None:
     assert found.report.version == "LLaVA@3"
     assert found.report.verdict is not None
     assert found.report.verdict.outcome == "block"  # 10 items, and none is left to ask
+    paired = {it.task: it.paired for it in found.report.changes}
+    assert paired["one"] is not None
+    assert (paired["one"].lost, paired["one"].gained, paired["one"].n) == (2, 0, 10)
+    assert paired["one"].p_value == pytest.approx(0.5)  # exact McNemar, 2 of 2
+    assert paired["three"] is None
     changes = {it.task: it.measured for it in found.report.verdict.checks}
     assert changes == pytest.approx({"one": -20, "two": -20, None: -20})
     assert {it.task for it in found.report.worst_items} == {"one", "two"}
