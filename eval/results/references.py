@@ -197,20 +197,22 @@ def _captions(value: dict[str, Any], path: Path) -> Iterator[Reference]:
 
 
 def _with_answers(rows: Sequence[Reference], path: Path) -> list[Reference]:
-    """Return the rows with another file's answers, joined by id or else by the image's name.
+    """Return the rows with another file's answers: by id, or captions by their image.
 
-    MCITlib numbers the images of its caption files by the place of the question, from 1.
+    An image is known by its file's name or, as in MCITlib, by the question's place, from 1.
     """
     others = list(_entries(path))
     by_id = {other.id: other.answers for other in others}
     by_image = {Path(other.image).stem: other.answers for other in others if other.image}
-    known = [by_image.get(Path(row.image).stem) or by_id.get(row.id) for row in rows]
-    if not any(known) and len(others) == len(rows):
-        known = [by_id.get(str(number)) for number in range(1, len(rows) + 1)]
-    lacking = [row for row, answers in zip(rows, known, strict=True) if not answers]
+    joins = [[by_id.get(row.id) for row in rows]]
+    if not any(other.question for other in others):
+        joins.insert(0, [by_image.get(Path(row.image).stem) for row in rows])
+        joins.append([by_id.get(str(number)) for number in range(1, len(rows) + 1)])
+    fullest = max(joins, key=lambda join: sum(map(bool, join)))
+    lacking = [row for row, answers in zip(rows, fullest, strict=True) if not answers]
     if lacking:
         raise ReferencesRefused(
             f"{len(lacking)} of {len(rows)} questions have no answer in {path}, the first is "
             f"{lacking[0].id!r} ({lacking[0].place}). Are the two files of the same split?"
         )
-    return [row._replace(answers=it) for row, it in zip(rows, known, strict=True) if it]
+    return [row._replace(answers=it) for row, it in zip(rows, fullest, strict=True) if it]

@@ -208,6 +208,20 @@ def test_few_votes_are_told(tmp_path: Path) -> None:
     assert (scored.table()[0].points, scored.notes) == (20.0, [])
 
 
+def test_captions_are_scored_against_those_beside_the_questions(tmp_path: Path) -> None:
+    pytest.importorskip("pycocoevalcap")
+    pytest.importorskip("sacrebleu")
+    asked = {"question_id": "q", "text": "Describe.", "image": "v/1.jpg"}
+    write_json(tmp_path / "a/VizWiz-caption/test_3000.json", [asked])
+    captions = [{"image_id": 1, "caption": text} for text in ("a red bus", "the red bus on a road")]
+    write_json(tmp_path / "a/VizWiz-caption/val_coco_type_3000.json", {"annotations": captions})
+    write_lines(
+        tmp_path / "r/VizWiz/M-task1/merge.jsonl", [{"question_id": "q", "text": "a red bus"}]
+    )
+    (row,) = score_run(tmp_path / "r", tmp_path / "a").table()
+    assert (row.metric, row.n) == ("caption", 1)
+
+
 def test_images_of_lost_answers_are_shown(results: Path, reading: Reading, tmp_path: Path) -> None:
     for key in RIGHT:
         path = tmp_path / "images" / "one" / f"{key}.jpg"

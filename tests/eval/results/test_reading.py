@@ -147,7 +147,7 @@ def test_references_that_cannot_be_used(rows: object, message: str) -> None:
 
 def test_votes_are_joined_by_id(tmp_path: Path) -> None:
     asked = write_json(tmp_path / "test.json", questions("TextVQA", {"5": "a", "3": "b"}))
-    votes = [{"question_id": n, "answers": [f"v{n}"] * 10} for n in (3, 4, 5)]
+    votes = [{"question_id": n, "question": "?", "answers": [f"v{n}"] * 10} for n in (3, 4, 5)]
     original = write_json(tmp_path / "TextVQA_0.5.1_val.json", {"data": votes})
     assert [row.answers[0] for row in read_references(asked, original)] == ["v5", "v3"]
     write_json(original, {"data": votes[:1]})
@@ -164,6 +164,8 @@ def test_captions_are_joined_by_file_name_or_by_place(tmp_path: Path) -> None:
         ("c1a", "c1b"),
         ("c2a", "c2b"),
     ]
+    write_json(asked, [{**row, "question_id": n} for n, row in enumerate(rows)])
+    assert read_references(asked, by_place)[0].answers == ("c1a", "c1b")  # 0 is no image's number
     named = {"images": [{"id": 2, "file_name": "8.jpg"}, {"id": 1, "file_name": "9.jpg"}]}
     by_name = write_json(tmp_path / "named.json", {**named, "annotations": texts})
     assert [row.answers[0] for row in read_references(asked, by_name)] == ["c2a", "c1a"]
