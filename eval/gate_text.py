@@ -104,15 +104,16 @@ def _next_look(wanted: Mapping[str, int]) -> str:
 
 
 def _way_out_undecided(deciding: Sequence[GateCheck], policy: GatePolicy) -> str:
-    beyond = [check for check in deciding if check.available is None or check.available > check.n]
-    used_up = [check for check in deciding if check not in beyond]
     ways = []
-    if beyond:
+    if any(check.available is None for check in deciding):
+        ways.append("evaluate more items")
+    if any(check.available is not None and check.available > check.n for check in deciding):
         ways.append(f"ask more items (max_samples is {policy.max_samples})")
-    if used_up:
+    if any(check.available == check.n for check in deciding):
         ways.append("give the old tasks larger evaluation splits")
-    few = any(check.n < policy.min_samples for check in deciding if check.task is not None)
-    ways.append("lower the policy's min_samples" if few else "widen the stream's gate policy")
+    if any(check.n < policy.min_samples for check in deciding if check.task is not None):
+        ways.append("lower the policy's min_samples")
+    ways.append("widen the stream's gate policy")
     return (
         f"The version stays addressable under its number. Way out: {', '.join(ways)}, or promote "
         "this version by an override with a reason."

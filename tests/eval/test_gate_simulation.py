@@ -29,9 +29,7 @@ def test_the_hardest_versions_that_should_pass_do():
     assert share(found, "pass") >= 0.9
 
 
-@pytest.mark.parametrize(
-    "task", [Task(-0.04, 0.06), Task(-0.04, 0.2), Task(-0.04, 0.15, soft=True)]
-)
+@pytest.mark.parametrize("task", [Task(-0.04, 0.06), Task(-0.04, 0.15, soft=True)])
 def test_a_task_at_the_limit_passes_no_more_often_than_the_policy_says(task):
     policy = GatePolicy(max_drop_per_task=4, max_mean_drop=100, max_samples=1600)
     histories = 250
