@@ -103,8 +103,7 @@ class Standing:
     def _evidence(self, old: OldTask) -> TaskEvidence:
         before = self.scores(self.comparison.parent, old)
         after = self.scores(self.comparison.version, old)
-        more = len({item.digest for item in old.items}) - len(before.scores)
-        return TaskEvidence.paired(before, after, more)
+        return TaskEvidence.paired(before, after, len(old.items) - len(before.scores))
 
     def probes(self, old: OldTask, limit: int) -> list[Probe]:
         """Return the questions that ask at most `limit` of a task's lost items again."""

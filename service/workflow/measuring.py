@@ -15,6 +15,7 @@ from asd_rewriter.formats import AnswerFormat
 from asd_rewriter.samples import read_samples
 from eval.decoding import Decoding
 from eval.items import EvalItem, in_drawing_order, items_from_samples
+from eval.predictors import distinct_items
 from eval.scoring import TaskScores, score_items
 from service.db.tables import CellRow, PredictionRow, ScoreRow, TaskRow, VersionRow
 from service.ids import now
@@ -36,11 +37,11 @@ class Measurement:
 
 
 def items_of(blobs: LocalBlobStore, task: TaskRow) -> list[EvalItem]:
-    """Return all evaluation items of a task in the order in which they are drawn."""
+    """Return a task's distinct evaluation items in the order in which they are drawn."""
     assert task.eval_digest is not None
     samples = read_samples(blobs.path(task.eval_digest))
     items = items_from_samples(samples, TaskCard.model_validate(task.card))
-    return in_drawing_order(items, ITEM_SEED)
+    return list(distinct_items(in_drawing_order(items, ITEM_SEED)).values())
 
 
 def decoding_of(task: TaskRow) -> Decoding:

@@ -413,10 +413,15 @@ def make_rows(task: str, split: str, number: int) -> list[Json]:
     ]
 
 
-def make_archive(task: str, rows: list[Json] | None = None, num_eval: int = 4) -> bytes:
-    """Return a tar with rows and images; `rows` replaces the training rows."""
+def make_archive(
+    task: str,
+    rows: list[Json] | None = None,
+    num_eval: int = 4,
+    evaluation: list[Json] | None = None,
+) -> bytes:
+    """Return a tar with rows and images; `rows` and `evaluation` replace those of the splits."""
     train = make_rows(task, "train", 8) if rows is None else rows
-    evaluation = make_rows(task, "eval", num_eval)
+    evaluation = evaluation or make_rows(task, "eval", num_eval)
     members = {
         "train.json": json.dumps(train).encode(),
         "eval.json": json.dumps(evaluation).encode(),

@@ -12,7 +12,7 @@ from eval.items import EvalItem
 from eval.probes import Probe
 from service.db.tables import CellRow, PredictionRow, ScoreRow, TaskRow, VersionRow
 from service.workflow.context import Stopping
-from tests.service.harness import Json, Plane, make_archive
+from tests.service.harness import Json, Plane, make_archive, make_rows
 from tests.service.rows import count, record
 
 STRICT = {"min_samples": 10, "max_drop_per_task": 10.0, "max_mean_drop": 10.0}
@@ -58,6 +58,21 @@ def test_more_items_are_asked_until_the_gate_can_tell(plane: Plane) -> None:
     assert cells_of(plane, "shapes") == {0: 4, 2: 4}
     told = [event["data"].get("message", "") for event in plane.events(job["id"])]
     assert any("undecided" in text for text in told)
+
+
+def test_rows_that_are_there_twice_are_asked_and_counted_once(plane: Plane) -> None:
+    plane.create_stream(gate={**STRICT, "max_drop_per_task": 1.0}, eval_limit=20)
+    rows = make_rows("colours", "eval", 30)
+    archive = make_archive(
+        "colours", None, evaluation=[*rows, *[it | {"id": f"again-{it['id']}"} for it in rows]]
+    )
+    plane.wait(plane.submitted("colours", archive=archive))
+
+    job = plane.wait(plane.submitted("shapes"))
+
+    task = record(plane, 2, "verdict")["checks"][0]
+    assert (job["state"], task["n"], task["available"]) == ("succeeded", 30, 30)
+    assert cells_of(plane, "colours") == {0: 20, 1: 30, 2: 30}
 
 
 def test_a_clear_loss_is_blocked_at_the_first_look(plane: Plane) -> None:
