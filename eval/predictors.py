@@ -180,7 +180,7 @@ class EnginePredictor:
         )
 
     async def _ask(self, client: httpx.AsyncClient, item: EvalItem) -> Prediction:
-        body = self._request(item)
+        body = self.request(item)
         problem = ""
         for attempt in range(self.attempts):
             if attempt:
@@ -199,7 +199,8 @@ class EnginePredictor:
             "that the engine runs, then resume: answers that arrived are kept."
         )
 
-    def _request(self, item: EvalItem) -> dict[str, Any]:
+    def request(self, item: EvalItem) -> dict[str, Any]:
+        """Return the body of the chat request that asks an item. Raises ItemImageMissing."""
         urls = [image_data_url(self.blob_dir, digest) for digest in item.images]
         content: list[dict[str, Any]] = [
             {"type": "image_url", "image_url": {"url": url}} for url in urls

@@ -58,7 +58,7 @@ def real_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartEngin
     def start(folder: Path, digest: str) -> SharedEngine:
         base = Base(str(folder), digest)
         if base not in started:
-            started[base] = _start(base, tmp_path_factory.mktemp("engine"))
+            started[base] = start_engine(folder, digest, tmp_path_factory.mktemp("engine"))
         return started[base]
 
     yield start
@@ -66,8 +66,9 @@ def real_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartEngin
         engine.process.end()
 
 
-def _start(base: Base, folder: Path) -> SharedEngine:
-    settings = Settings(state_dir=folder)
+def start_engine(weights: Path, digest: str, folder: Path) -> SharedEngine:
+    """Start a vLLM for a base; whoever asked ends its process."""
+    base, settings = Base(str(weights), digest), Settings(state_dir=folder)
     build, port = find_build(settings.engine_python), free_port()
     launch = make_launch(settings, build, base, port)
     process = start_process(folder, launch, base, build, port)
