@@ -73,7 +73,3 @@ async def _plain(engine: SharedEngine, bodies: Sequence[dict[str, Any]]) -> None
                 await client.chat.completions.create(temperature=0.0, **known)
 
         await asyncio.gather(*map(ask, bodies))
-
-
-if __name__ == "__main__":
-    print(runner_efficiency_pct())
