@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import Connection, func, select
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from service.db.engine import Database
 from service.errors import PermanentConflict
@@ -63,7 +64,9 @@ class DatabaseLock:
     def release(self) -> None:
         """Let the next service have the database."""
         if self._connection is not None:
-            self._connection.invalidate()  # ends the session, and the lock with it
+            with suppress(SQLAlchemyError):  # the lock is free once this returns, not a moment later
+                self._connection.scalar(select(func.pg_advisory_unlock(_SERVICE_LOCK)))
+            self._connection.invalidate()  # ends the session, and with it a lock that is left
             self._connection.close()
             self._connection = None
 

@@ -18,6 +18,7 @@ from service.db.tables import (
     PhaseRow,
     PredictionRow,
     RecordRow,
+    ScoreRow,
     TaskRow,
     VersionRow,
 )
@@ -98,8 +99,10 @@ def withdraw_version(session: Session, job: JobRow) -> bool:
             return False
         session.execute(delete(CellRow).where(CellRow.version_id == version.id))
         session.execute(delete(RecordRow).where(RecordRow.version_id == version.id))
-        servable = PredictionRow.servable_digest == version.servable_digest
-        session.execute(delete(PredictionRow).where(servable))
+        answers = PredictionRow.servable_digest == version.servable_digest
+        keys = select(PredictionRow.key).where(answers)
+        session.execute(delete(ScoreRow).where(ScoreRow.prediction_key.in_(keys)))
+        session.execute(delete(PredictionRow).where(answers))
         job.version_id = None
         session.delete(version)
     for phase in session.scalars(select(PhaseRow).where(PhaseRow.job_id == job.id)):
