@@ -1,4 +1,4 @@
-"""Reading answers and option lists: letters, boxes, yes and no, and when two answers are equal."""
+"""Reading answers and option lists: letters, boxes, yes, no, words; when two answers are equal."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ Box = tuple[float, float, float, float]
 _NUMBER = r"\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+))\s*"
 _BOX = re.compile(rf"\[?{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}\]?")
 _LETTER = re.compile(r"\s*\(?([A-Ha-h])[.)]?\s*")
+# A sign of Chinese, Japanese or Korean script counts as a word, since no spaces divide them.
+_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+(?:['’-][^\W_]+)*")
 _ARTICLE = re.compile(r"\A(?:an?|the)\s+")
 _EDGES = " \t\r\n.,;:!?\"'`()[]{}"
 _NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve"
@@ -60,6 +62,11 @@ def iou(one: Box, two: Box) -> float:
 def is_yes_no(answer: str) -> bool:
     """Whether an answer is yes or no, whatever its case and closing full stop."""
     return answer.strip(_EDGES).casefold() in ("yes", "no")
+
+
+def count_words(text: str) -> int:
+    """Return the number of words, whatever the script."""
+    return len(_WORD.findall(text))
 
 
 @lru_cache(maxsize=2**16)

@@ -7,10 +7,10 @@ is true to the image, it does not claim.
 
 from __future__ import annotations
 
-from asd_rewriter.answers import normalise, parse_options
+from asd_rewriter.answers import count_words, normalise, parse_options
 from asd_rewriter.facts import Fact, read_fact
-from asd_rewriter.formats import OPTION_LETTERS, AnswerFormat
-from asd_rewriter.reading import count_words, named_answers, says
+from asd_rewriter.formats import EXPLANATION_WORDS, OPTION_LETTERS, AnswerFormat
+from asd_rewriter.reading import named_answers, says
 from asd_rewriter.rewriter import RewriteRequest, Rewritten
 
 EMPTY = "empty_text"
@@ -26,12 +26,6 @@ NOT_STATED = "answer_not_stated"
 CONTRADICTED = "answer_contradicted"
 TOO_SHORT = "too_short"
 TOO_LONG = "too_long"
-
-LENGTHS = {
-    AnswerFormat.BRIEF_EXPLANATION: (6, 40),
-    AnswerFormat.DETAILED_EXPLANATION: (25, 100),
-}
-"""Least and most words of explanations of about 20 and 50, beside those of the answer itself."""
 
 
 def check(request: RewriteRequest, rewritten: Rewritten) -> str | None:
@@ -111,7 +105,7 @@ def _check_explanation(fact: Fact, rewritten: Rewritten) -> str | None:
         return CONTRADICTED
     if _leaks(fact, turn.question):
         return ANSWER_LEAKED
-    least, most = LENGTHS[turn.format]
+    least, most = EXPLANATION_WORDS[turn.format]
     words = count_words(turn.answer)
     if words < least:
         return TOO_SHORT

@@ -43,6 +43,11 @@ INSTRUCTIONS: Mapping[AnswerFormat, str] = {
 }
 
 OPTION_LETTERS = "ABCDEFGH"
+EXPLANATION_WORDS: Mapping[AnswerFormat, tuple[int, int]] = {
+    AnswerFormat.BRIEF_EXPLANATION: (6, 40),
+    AnswerFormat.DETAILED_EXPLANATION: (25, 100),
+}
+"""Least and most words of explanations of about 20 and 50, beside those of the answer itself."""
 
 
 def with_instruction(

@@ -1,4 +1,4 @@
-"""Reading a text for an answer: does it say it, does it name another one, how long is it."""
+"""Reading a text for an answer: does it say it, does it name another one."""
 
 from __future__ import annotations
 
@@ -8,17 +8,10 @@ from collections.abc import Iterator
 from asd_rewriter.answers import NUMBER_WORDS, normalise
 from asd_rewriter.facts import Fact
 
-# A sign of Chinese, Japanese or Korean script counts as a word, since no spaces divide them.
-_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+(?:['’-][^\W_]+)*")
 _OPENING = re.compile(r"\s*(yes|no)\b", re.I)
 _NAMED = re.compile(
     r"\b(?:the|my)(?: (?:correct|right|best))? answer (?:is|must be|would be) ", re.I
 )
-
-
-def count_words(text: str) -> int:
-    """Return the number of words, whatever the script."""
-    return len(_WORD.findall(text))
 
 
 def says(text: str, answer: str) -> bool:

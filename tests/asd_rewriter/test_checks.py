@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asd_rewriter.answers import count_words
 from asd_rewriter.checks import check
 from asd_rewriter.formats import AnswerFormat
-from asd_rewriter.reading import count_words, says
+from asd_rewriter.reading import says
 from asd_rewriter.rewriter import RewriteRequest, Rewritten
 from asd_rewriter.samples import Turn
 
