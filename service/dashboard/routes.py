@@ -17,7 +17,7 @@ from service.deps import Reader, ServicesDep
 from service.errors import NotAuthenticated, NotFound
 from service.jobs.operations import control
 from service.keys.operations import Caller, authenticate, check_role, is_live
-from service.reports.operations import get_report
+from service.reports.operations import get_report, get_report_by_digest
 from service.reports.routes import html as report_as_html
 from service.rewrites.images import image_response
 from service.rewrites.operations import decide as take_decisions
@@ -88,6 +88,16 @@ def report_page(stream: str, version: str, services: ServicesDep, visitor: Visit
         return RedirectResponse("/ui/login", 303)
     with services.db.read() as session:
         report = get_report(session, stream, version)
+    return report_as_html(services, report)
+
+
+@pages.get("/ui/reports/{digest}")
+def report_by_digest(digest: str, services: ServicesDep, visitor: Visitor) -> Response:
+    """Show the report of the version with a digest: a link that never moves."""
+    if visitor is None:
+        return RedirectResponse("/ui/login", 303)
+    with services.db.read() as session:
+        report = get_report_by_digest(session, digest)
     return report_as_html(services, report)
 
 

@@ -50,5 +50,10 @@ def find_record(session: Session, version: VersionRow, kind: str) -> RecordRow |
     return session.get(RecordRow, (version.id, kind))
 
 
+def find_version(session: Session, digest: str) -> VersionRow | None:
+    """Return the version with a digest, if there is one; stream and number are part of it."""
+    return session.scalar(select(VersionRow).where(VersionRow.digest == digest).limit(1))
+
+
 def _tasks(session: Session, chain: list[VersionRow]) -> list[TaskRow]:
     return [session.get_one(TaskRow, version.task_id) for version in chain if version.task_id]

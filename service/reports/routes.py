@@ -7,15 +7,20 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 
-from eval.plots import content_security_policy
-from eval.report import ForgettingReport, to_markdown
+from eval.report import ForgettingReport
+from eval.report_markdown import to_markdown
+from eval.report_page import content_security_policy
 from service.deps import Reader, Services, ServicesDep
 from service.reports import operations
 from service.reports.schemas import MatrixRead
 
 router = APIRouter(tags=["reports"])
 
-Format = Annotated[Literal["json", "markdown", "html"], Query(description="how to write it")]
+Format = Annotated[Literal["json", "markdown", "html", "csv"], Query(description="how to write it")]
+Table = Annotated[
+    Literal["accuracy", "figures"],
+    Query(description="for csv: the matrix, or changes, splits, formats and summaries"),
+]
 
 
 @router.get("/v1/streams/{stream}/matrix")
@@ -34,25 +39,42 @@ def read_report(
     services: ServicesDep,
     caller: Reader,
     format: Format = "json",  # noqa: A002  the query parameter's name
+    table: Table = "accuracy",
 ) -> Response:
-    """Return what a version learned and forgot, as JSON, Markdown or one HTML page."""
+    """Return what a version learned and forgot: JSON, Markdown, one HTML page or CSV."""
     with services.db.read() as session:
         report = operations.get_report(session, stream, version)
-    return RENDERERS[format](services, report)
+    return _rendered(services, report, format, table)
 
 
-def _json(services: Services, report: ForgettingReport) -> Response:
+@router.get("/v1/reports/{digest}", response_model=ForgettingReport)
+def read_report_by_digest(
+    digest: str,
+    services: ServicesDep,
+    caller: Reader,
+    format: Format = "json",  # noqa: A002  the query parameter's name
+    table: Table = "accuracy",
+) -> Response:
+    """Return a report by its version's digest: a link that always means the same version."""
+    with services.db.read() as session:
+        report = operations.get_report_by_digest(session, digest)
+    return _rendered(services, report, format, table)
+
+
+def _rendered(
+    services: Services, report: ForgettingReport, written_as: str, table: str
+) -> Response:
+    match written_as:
+        case "markdown":
+            return PlainTextResponse(to_markdown(report), media_type="text/markdown")
+        case "html":
+            return html(services, report)
+        case "csv":
+            return PlainTextResponse(operations.as_csv(report, table), media_type="text/csv")
     return JSONResponse(report.model_dump(mode="json"))
-
-
-def _markdown(services: Services, report: ForgettingReport) -> Response:
-    return PlainTextResponse(to_markdown(report), media_type="text/markdown")
 
 
 def html(services: Services, report: ForgettingReport) -> Response:
     """Return the report's page with a policy that lets exactly its own scripts run."""
     page = operations.as_html(services, report)
     return HTMLResponse(page, headers={"content-security-policy": content_security_policy(page)})
-
-
-RENDERERS = {"json": _json, "markdown": _markdown, "html": html}

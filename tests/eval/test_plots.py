@@ -1,91 +1,72 @@
-import base64
-import hashlib
-import re
-import time
+import json
 
-from eval.forgetting import find_worst_items
-from eval.gate import GatePolicy, judge_last
-from eval.plots import accuracy_curves, content_security_policy, heatmap, report_html
-from eval.report import build_report
-from tests.eval.factories import item, matrix_of, three_tasks
+from eval.plots import accuracy_curve, heatmap, split_bars
+from eval.recovery import recovery_of
+from eval.split import TaskSplit
+from tests.eval.factories import matrix_of, three_tasks
 
-IMAGE = "e" * 64
-EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
+EVIL = "<b>x</b>"
 
 
-def page(matrix=None, images=None):
-    matrix = matrix or three_tasks()
-    one = item(1, images=(IMAGE,)).model_copy(update={"question": EVIL})
-    worst = find_worst_items([one], {one.digest: "red"}, {one.digest: EVIL})
-    verdict = judge_last(matrix, GatePolicy())
-    report = build_report(matrix, verdict, worst_items=worst, training={"note": EVIL})
-    return report_html(report, images)
+def split(task="science", lost=40, learned=100, now=30, before=0, probed=40):
+    return TaskSplit(
+        task=task,
+        rules="1",
+        compared=120,
+        learned=learned,
+        lost=lost,
+        probed=probed,
+        by_kind={},
+        overall=recovery_of([k < now for k in range(probed)], [k < before for k in range(probed)]),
+        recovered_by={},
+    )
 
 
-def without_scripts(html):
-    return re.sub(r"<script[^>]*>.*?</script>", "", html, flags=re.DOTALL)
+def test_the_heatmap_writes_every_accuracy_with_its_n_and_leaves_holes_blank():
+    (trace,) = heatmap(three_tasks())["data"]
+
+    assert trace["z"][3] == [58.5, 71.0, 79.0]
+    assert trace["z"][1] == [91.5, None, None]
+    assert trace["text"][3][0] == '58.5<br><span style="font-size:10px">n=200</span>'
+    assert trace["text"][1][1] == ""
+    assert trace["hovertext"][3][0] == "58.5 points (51.6 to 65.1), n=200"
 
 
-def test_a_fragment_leaves_plotly_out_unless_asked():
-    for plot in (heatmap, accuracy_curves):
-        fragment = plot(three_tasks())
-        assert len(fragment) < 30_000
-        assert "<html" not in fragment
-        assert len(plot(three_tasks(), include_plotlyjs=True)) > 1_000_000
+def test_a_large_heatmap_tells_its_numbers_on_hovering_only():
+    matrix = matrix_of([f"t{k}" for k in range(20)], [[1.0] * (k + 1) for k in range(20)], n=9)
+
+    assert "texttemplate" not in heatmap(matrix)["data"][0]
 
 
-def test_the_page_holds_the_matrix_as_a_table_with_n():
-    html = without_scripts(page())
-    table = html.split('<table class="matrix">')[1].split("</table>")[0]
+def test_a_curve_has_the_interval_as_its_band_and_a_larger_dot_where_learned():
+    before, band, line = accuracy_curve(three_tasks(), "science")["data"]
 
-    cells = re.findall(r"([\d.]+)<small>n=(\d+)</small>", table)
-    assert cells == [
-        (points, "200")
-        for points in ("8.0", "25.5", "31.0", "91.5", "64.0", "88.5", "58.5", "71.0", "79.0")
+    assert line["y"] == [25.5, None, 88.5, 71.0]
+    assert line["marker"]["size"] == [5, 5, 11, 5]
+    assert line["customdata"][3] == ["demo@3", "71.0 points (64.4 to 76.8), n=200"]
+    assert band["x"] == [2, 3, 3, 2]
+    assert [round(y, 1) for y in band["y"]] == [92.2, 76.8, 64.4, 83.3]
+    assert len(set(before["y"])) == 2  # zero-shot stands alone
+
+
+def test_bars_divide_what_was_lost_of_100_right_answers():
+    figure = split_bars(
+        [split(), split("signs", lost=10, probed=0), split("none", lost=0, probed=0)]
+    )
+    style, knowledge, untold, counts = figure["data"]
+
+    assert [bar["name"] for bar in (style, knowledge, untold)] == [
+        "style (superficial)",
+        "knowledge (essential)",
+        "cannot be told",
     ]
-    assert "BWT (divisor T)" in html
-    assert "<b>-16.83</b>" in html
+    assert (style["x"], knowledge["x"], untold["x"]) == ([30, 0, 0], [10, 0, 0], [0, 10, 0])
+    assert counts["text"][1] == " 10 of 100 lost"
+    assert style["hovertext"][0].endswith(", n=40")
 
 
-def test_the_page_escapes_what_people_and_models_wrote():
-    assert EVIL not in page()
-    assert "<img" not in without_scripts(page())
+def test_names_are_escaped_and_figures_are_json():
+    matrix = matrix_of([EVIL], [[50.0]], n=10, stream=EVIL)
 
-
-def test_the_page_loads_nothing():
-    html = page(images={IMAGE: "data:image/png;base64,AAAA"})
-
-    assert re.findall(r"<(?:script|img|link|iframe)[^>]*?(?:src|href)=\"(?!data:)", html) == []
-    assert '<img src="data:image/png;base64,AAAA"' in html
-
-
-def test_images_that_are_no_data_url_are_left_out():
-    assert "<img" not in without_scripts(page(images={IMAGE: "https://example.org/x.png"}))
-
-
-def test_the_policy_allows_exactly_the_scripts_of_the_page():
-    html = page()
-    policy = content_security_policy(html)
-
-    scripts = re.findall(r"<script[^>]*>(.*?)</script>", html, flags=re.DOTALL)
-    hashes = {base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts}
-    assert set(re.findall(r"'sha256-([^']+)'", policy)) == hashes
-    assert policy.startswith("default-src 'none'; ")
-    assert policy in html
-
-
-def test_names_in_figures_are_escaped():
-    matrix = matrix_of([EVIL], [[50.0]], n=10, stream="<b>x")
-
-    for plot in (heatmap, accuracy_curves):
-        assert EVIL not in plot(matrix)
-
-
-def test_fifty_tasks_and_versions_take_less_than_five_seconds():
-    rows = [[float((7 * i + 3 * j) % 100) for i in range(j + 1)] for j in range(50)]
-    matrix = matrix_of([f"t{k}" for k in range(50)], rows, n=2000)
-
-    started = time.perf_counter()
-    page(matrix)
-
-    assert time.perf_counter() - started < 5
+    for figure in (heatmap(matrix), accuracy_curve(matrix, EVIL), split_bars([split(EVIL)])):
+        assert EVIL not in json.dumps(figure, allow_nan=False)

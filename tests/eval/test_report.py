@@ -3,12 +3,15 @@ from datetime import UTC, datetime
 
 import pytest
 
+from eval.compliance import format_compliance
 from eval.errors import MatrixHole
 from eval.forgetting import TaskChange, find_worst_items, task_changes
 from eval.gate import GatePolicy, judge_last
 from eval.intervals import paired_changes
-from eval.report import ForgettingReport, build_report, flatten, to_markdown
+from eval.report import ForgettingReport, build_report, flatten
+from eval.report_markdown import to_markdown
 from tests.eval.factories import item, three_tasks, upto
+from tests.eval.test_plots import split
 
 EVIL = "a|b <script>alert(1)</script> [x](y) \n# head"
 
@@ -100,9 +103,61 @@ def test_a_report_holds_the_matrix_its_summaries_with_n_and_the_verdict():
 
     assert (result.version, result.parent, result.task) == ("demo@3", "demo@2", "counts")
     assert {s.name: round(s.value, 2) for s in result.summaries}["bwt"] == -16.83
-    assert {(s.n, s.num_tasks) for s in result.summaries} == {(600, 3)}
+    assert {s.name: (s.n, s.num_tasks) for s in result.summaries}["bwt"] == (400, 2)
+    assert {s.name: (s.n, s.num_tasks) for s in result.summaries}["mfn"] == (600, 3)
+    assert all(s.interval.low <= s.value <= s.interval.high for s in result.summaries)
     assert result.verdict.outcome == "block"
     assert ForgettingReport.model_validate_json(result.model_dump_json()) == result
+
+
+def test_paired_changes_since_learning_narrow_backward_transfer():
+    before = {f"i{k}": float(k < 177) for k in range(200)}
+    after = {f"i{k}": float(k < 142) for k in range(200)}
+    paired = paired_changes({"science": before}, {"science": after})
+
+    def width(result):
+        (bwt,) = (it.interval for it in result.summaries if it.name == "bwt")
+        return bwt.high - bwt.low
+
+    assert width(report(since_learned=paired)) < width(report())
+
+
+def test_reports_stored_before_are_read():
+    stored = report().model_dump(mode="json")
+    for name in ("digest", "splits", "compliance", "notes"):
+        del stored[name]
+    for summary in stored["summaries"]:
+        del summary["interval"]
+    for change in stored["changes"]:
+        for name in ("since_learned_interval", "since_parent_interval", "paired"):
+            del change[name]
+
+    old = ForgettingReport.model_validate(stored)
+
+    assert (old.splits, old.compliance, old.notes) == ((), (), ())
+    assert "| mfn | 69.50 | - | 3 | 600 |" in to_markdown(old)
+    assert "science | 71.0 (64.4 to 76.8, n=200)" in to_markdown(old)
+
+
+def test_a_report_holds_what_it_is_given():
+    items = [item(k) for k in range(4)]
+    answers = {it.digest: "red" for it in items}
+
+    result = report(
+        changes=task_changes(three_tasks())[:1],
+        splits=[split()],
+        compliance=format_compliance(items, answers, answers),
+        digest="d" * 64,
+        notes=["an image was missing"],
+    )
+    text = to_markdown(result)
+
+    assert ForgettingReport.model_validate_json(result.model_dump_json()) == result
+    assert len(result.changes) == 1
+    assert "> an image was missing" in text
+    assert f"Version digest `{'d' * 64}`." in text
+    assert "| science | 40 of 100 | any way | 75 (60 to 86, n=40) | 0 (0 to 9, n=40) |" in text
+    assert "| colours | short_answer | 100.0 (51.0 to 100.0, n=4) |" in text
 
 
 def test_a_report_keeps_at_most_twelve_items():
@@ -119,15 +174,15 @@ def test_there_is_no_report_on_the_base():
         build_report(upto(matrix, 0), verdict)
 
 
-def test_markdown_shows_every_accuracy_with_its_n():
+def test_markdown_shows_every_accuracy_with_interval_and_n():
     text = to_markdown(report(created_at=datetime(2026, 1, 2, 3, 4, tzinfo=UTC)))
 
     table = text.split("## Accuracy matrix")[1].split("## Summaries")[0]
-    assert "| demo@3 | 58.5 (n=200) | 71.0 (n=200) | 79.0 (n=200) |" in table
-    assert "| demo@1 | 91.5 (n=200) | - | - |" in table
-    assert re.findall(r"\d\.\d(?! \(n=)", table) == []
+    assert "| 71.0 (64.4 to 76.8, n=200) | 79.0 (72.8 to 84.1, n=200) |" in table
+    assert "| demo@1 | 91.5 (86.8 to 94.6, n=200) | - | - |" in table
+    assert re.findall(r"\d\.\d(?! \(| to |, n=)", table) == []
     assert "evaluated 2026-01-02 03:04 UTC" in text
-    assert "| bwt | -16.83 | 3 | 600 |" in text
+    assert "| bwt | -16.83 | -20.4 to -13.1 | 2 | 400 |" in text
 
 
 def test_markdown_escapes_what_models_wrote():

@@ -1,0 +1,231 @@
+"""What a report comes to, in sentences: what was lost, how much of it is style, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from eval.forgetting import TaskChange
+from eval.gate import GateVerdict
+from eval.intervals import Interval, Part, spread
+from eval.report import ForgettingReport
+from eval.split import TaskSplit
+
+LEVEL = 0.05
+"""A change counts as clear if chance alone shows one as large less often than this."""
+MAX_TASKS_TOLD = 3
+NOT_JUDGED = "Not judged: the gate needs the scores of single items."
+OUTCOMES = {"pass": "Passed", "block": "Blocked", "need_more_samples": "Needs more samples"}
+
+
+class Findings(NamedTuple):
+    """Each is one or two sentences; `style` is None where no answer was lost."""
+
+    gate: str
+    lost: str
+    style: str | None
+    advice: str
+
+
+class Pooled(NamedTuple):
+    """Share (percent) of all tasks' lost answers that is only hidden, with its 95 % interval.
+
+    Tasks weigh by the answers that they lost. `n` of these `lost` were asked again; tasks of which
+    it cannot be told are left out.
+    """
+
+    percent: float
+    interval: Interval
+    n: int
+    lost: int
+    num_tasks: int
+
+
+def findings(report: ForgettingReport) -> Findings:
+    """Return what a person reads first."""
+    pooled = pooled_superficial(report.splits)
+    losses = [change for change in report.changes if clear_change(change) == "loss"]
+    return Findings(
+        gate=NOT_JUDGED if report.verdict is None else report.verdict.explanation,
+        lost=_lost(report, losses),
+        style=_style(report, pooled),
+        advice=_advice(report.verdict, losses, pooled),
+    )
+
+
+def pooled_superficial(splits: Sequence[TaskSplit]) -> Pooled | None:
+    """Return the share over all tasks, or None where it cannot be told of any."""
+    told = [(it.lost, it.superficial, it.probed) for it in splits if it.lost and it.superficial]
+    total = sum(lost for lost, _, _ in told)
+    if not told:
+        return None
+    parts = [
+        Part(lost / total, share.percent, Interval(low=share.low, high=share.high))
+        for lost, share, _ in told
+    ]
+    percent = sum(part.weight * part.points for part in parts)
+    below, above = spread([[part] for part in parts])
+    interval = Interval(low=max(percent - below, 0.0), high=min(percent + above, 100.0))
+    return Pooled(percent, interval, sum(n for _, _, n in told), total, len(told))
+
+
+def clear_change(change: TaskChange) -> str | None:
+    """Return "loss" or "gain" where chance hardly explains the change since the parent."""
+    if change.since_parent is None or not _is_clear(change):
+        return None
+    return "loss" if change.since_parent < 0 else "gain"
+
+
+def change_in_words(change: TaskChange) -> str:
+    """Return what the change since the parent means, for people."""
+    if change.since_parent is None:
+        return "learned now; the parent was not asked"
+    kind = {"loss": "clear loss", "gain": "clear gain", None: "no clear change"}
+    said = kind[clear_change(change)]
+    if change.paired is None:
+        inside = "excludes" if _is_clear(change) else "holds"
+        return f"{said}: the interval {inside} 0"
+    moved = f"{change.paired.lost} worse, {change.paired.gained} better of {change.paired.n}"
+    return f"{said}: {moved} (by chance {in_cases(p_of(change))})"
+
+
+def in_cases(p_value: float) -> str:
+    """Return a p-value as a frequency: how often chance alone would show as much."""
+    if p_value < 0.001:
+        return "less than once in 1,000 times"
+    if p_value < 0.01:
+        return f"{1000 * p_value:.0f} in 1,000 times"
+    return "most of the time" if p_value > 0.5 else f"{100 * p_value:.0f} in 100 times"
+
+
+def p_of(change: TaskChange) -> float:
+    """Return the p-value since the parent, corrected for the number of tasks where it was."""
+    assert change.paired is not None
+    adjusted = change.paired.p_adjusted
+    return change.paired.p_value if adjusted is None else adjusted
+
+
+def signed(points: float) -> str:
+    """Return a change with its sign and one decimal; never -0.0."""
+    return f"{round(points, 1) + 0.0:+.1f}"
+
+
+def count_of_change(change: TaskChange) -> int:
+    """Return the items behind the change since the parent (>= 1); of none, those now."""
+    if change.paired is not None:
+        return change.paired.n
+    return change.now.n if change.parent is None else min(change.now.n, change.parent.n)
+
+
+def bracketed(points: float | None, bounds: Interval | None, n: int) -> str:
+    """Return a change with its interval and n, as `-5.5 (-9.0 to -2.0, n=200)`; None is a dash."""
+    if points is None:
+        return "-"
+    between = f"{signed(bounds.low)} to {signed(bounds.high)}, " if bounds else ""
+    return f"{signed(points)} ({between}n={n})"
+
+
+def bounds_of(bounds: Interval | None) -> str:
+    """Return an interval as `51.6 to 65.1`; None is a dash."""
+    return "-" if bounds is None else f"{bounds.low:.1f} to {bounds.high:.1f}"
+
+
+def _is_clear(change: TaskChange) -> bool:
+    if change.paired is not None:
+        return p_of(change) < LEVEL
+    bounds = change.since_parent_interval
+    return bounds is not None and not bounds.low <= 0 <= bounds.high
+
+
+def _lost(report: ForgettingReport, losses: Sequence[TaskChange]) -> str:
+    old = [it for it in report.changes if it.task != report.task and it.since_parent is not None]
+    if not old:
+        return "No old task was compared with the parent, so no loss can show."
+    worst = sorted(losses or old, key=_points)
+    if not losses:
+        return (
+            f"No old task lost more against {report.parent} than chance explains. The lowest "
+            f"change of {_tasks(len(old))} is {_told(worst[0])}."
+        )
+    told = ", ".join(map(_told, worst[:MAX_TASKS_TOLD]))
+    more = len(losses) - MAX_TASKS_TOLD
+    rest = f", and {more} more" if more > 0 else ""
+    return (
+        f"{len(losses)} of {_tasks(len(old))} lost clearly against {report.parent}: {told}{rest}."
+    )
+
+
+def _points(change: TaskChange) -> float:
+    return change.since_parent or 0.0
+
+
+def _told(change: TaskChange) -> str:
+    points, bounds = change.since_parent, change.since_parent_interval
+    number, brackets = bracketed(points, bounds, count_of_change(change)).split(" ", 1)
+    return f"{change.task} {number} points {brackets}"
+
+
+def _tasks(number: int) -> str:
+    return "1 old task" if number == 1 else f"{number} old tasks"
+
+
+def _style(report: ForgettingReport, pooled: Pooled | None) -> str | None:
+    if not report.splits:
+        has_old = len(report.changes) > 1
+        return "Not measured: no lost answer was asked again." if has_old else None
+    lost = sum(split.lost for split in report.splits)
+    if not lost:
+        compared = sum(split.compared for split in report.splits)
+        return f"No answer was lost since its task was learned (n={compared})."
+    if pooled is None:
+        return (
+            f"Cannot be told: of {lost} lost answers none was asked again, or the model answered "
+            "them as well before it learned their task."
+        )
+    return (
+        f"{pooled.percent:.0f} % of the answers lost since they were learned "
+        f"({pooled.interval.low:.0f} to {pooled.interval.high:.0f} %) come back when style is "
+        f"forgiven or forced, beyond chance: {_prevails(pooled)}. {pooled.n} of {pooled.lost} "
+        f"were asked again."
+    )
+
+
+def _prevails(pooled: Pooled) -> str:
+    if pooled.interval.low > 50:
+        return "mostly style went, the knowledge is there"
+    if pooled.interval.high < 50:
+        return "mostly knowledge went"
+    return "whether mostly style or knowledge went cannot be told yet"
+
+
+_STYLE_WAY = (
+    "train the task again with answer style diversification, or a larger share of it, so that old "
+    "tasks keep their way of answering"
+)
+_KNOWLEDGE_WAY = (
+    "train the task again with more protection of what was learned: a stronger penalty, replay "
+    "of old samples, or a lower learning rate"
+)
+
+
+def _advice(
+    verdict: GateVerdict | None, losses: Sequence[TaskChange], pooled: Pooled | None
+) -> str:
+    if not losses:
+        if verdict is None or verdict.outcome == "pass":
+            return "Nothing: no clear loss was found."
+        return "Ask more items of the old tasks: no loss is clear with as many as were asked."
+    if pooled is None:
+        return (
+            "Have the lost answers asked again, to learn whether style or knowledge went. If "
+            f"style: {_STYLE_WAY}. If knowledge: {_KNOWLEDGE_WAY}."
+        )
+    if pooled.interval.low > 50:
+        return _sentence(_STYLE_WAY)
+    if pooled.interval.high < 50:
+        return _sentence(_KNOWLEDGE_WAY)
+    return f"{_sentence(_STYLE_WAY)} Where knowledge went: {_KNOWLEDGE_WAY}."
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
