@@ -12,7 +12,7 @@ TRITON_STAMP := $(VENV)/.installed-triton
 TORCH_FLAGS := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 .PHONY: help install install-dev demo clean-demo test test-unit test-conformance test-e2e \
-	test-deep test-gpu-kernel lint format lock minicoin-acceptance clean
+	test-deep test-gpu-kernel lint format lock minicoin-acceptance example-report clean
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -81,6 +81,9 @@ format: install-dev  ## let ruff write the code's layout
 
 bench-%: install-dev  ## run a benchmark, e.g. bench-loop (BENCH_ARGS=--help); last line is JSON
 	@$(RUN) -m tests.bench.$(subst -,_,$*) $(BENCH_ARGS)
+
+example-report: install-dev  ## write the example report of the docs (needs chromium)
+	$(RUN) -m tests.eval.example_report
 
 minicoin-acceptance: install-dev  ## measure what minicoin must show on retain-tiny
 	$(RUN) -m deploy.demo.tiny.acceptance

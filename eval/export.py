@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 
 from eval.compliance import FormatCompliance
-from eval.findings import count_of_change
+from eval.findings import change_since_parent, count_of_change
 from eval.forgetting import TaskChange
 from eval.intervals import Interval
 from eval.matrix import AccuracyMatrix
@@ -73,10 +73,11 @@ def figures_csv(report: ForgettingReport) -> str:
 
 def _changes(changes: Sequence[TaskChange]) -> Iterator[Row]:
     for it in changes:
-        if it.since_parent is not None:
+        points = change_since_parent(it)
+        if points is not None:
             tested = (it.paired.p_value, it.paired.p_adjusted) if it.paired else (None, None)
             bounds, n = it.since_parent_interval, count_of_change(it)
-            yield it.task, "since_parent", "", it.since_parent, bounds, n, *tested
+            yield it.task, "since_parent", "", points, bounds, n, *tested
     for it in changes[:-1]:  # the last has only just been learned
         bounds, n = it.since_learned_interval, min(it.now.n, it.just_learned.n)
         yield it.task, "since_learned", "", it.since_learned, bounds, n, None, None

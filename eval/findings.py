@@ -69,16 +69,22 @@ def pooled_superficial(splits: Sequence[TaskSplit]) -> Pooled | None:
     return Pooled(percent, interval, sum(n for _, _, n in told), total, len(told))
 
 
+def change_since_parent(change: TaskChange) -> float | None:
+    """Return the change in points: of the pairs where there are any, as interval and n are."""
+    return change.since_parent if change.paired is None else change.paired.change
+
+
 def clear_change(change: TaskChange) -> str | None:
     """Return "loss" or "gain" where chance hardly explains the change since the parent."""
-    if change.since_parent is None or not _is_clear(change):
+    points = change_since_parent(change)
+    if points is None or not _is_clear(change):
         return None
-    return "loss" if change.since_parent < 0 else "gain"
+    return "loss" if points < 0 else "gain"
 
 
 def change_in_words(change: TaskChange) -> str:
     """Return what the change since the parent means, for people."""
-    if change.since_parent is None:
+    if change_since_parent(change) is None:
         return "learned now; the parent was not asked"
     kind = {"loss": "clear loss", "gain": "clear gain", None: "no clear change"}
     said = kind[clear_change(change)]
@@ -138,7 +144,11 @@ def _is_clear(change: TaskChange) -> bool:
 
 
 def _lost(report: ForgettingReport, losses: Sequence[TaskChange]) -> str:
-    old = [it for it in report.changes if it.task != report.task and it.since_parent is not None]
+    old = [
+        it
+        for it in report.changes
+        if it.task != report.task and change_since_parent(it) is not None
+    ]
     if not old:
         return "No old task was compared with the parent, so no loss can show."
     worst = sorted(losses or old, key=_points)
@@ -156,11 +166,11 @@ def _lost(report: ForgettingReport, losses: Sequence[TaskChange]) -> str:
 
 
 def _points(change: TaskChange) -> float:
-    return change.since_parent or 0.0
+    return change_since_parent(change) or 0.0
 
 
 def _told(change: TaskChange) -> str:
-    points, bounds = change.since_parent, change.since_parent_interval
+    points, bounds = change_since_parent(change), change.since_parent_interval
     number, brackets = bracketed(points, bounds, count_of_change(change)).split(" ", 1)
     return f"{change.task} {number} points {brackets}"
 

@@ -8,7 +8,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pydantic import JsonValue
 
 from eval.compliance import RULES, FormatCompliance, Kept
-from eval.findings import OUTCOMES, bounds_of, bracketed, change_in_words, count_of_change, findings
+from eval.findings import (
+    OUTCOMES,
+    bounds_of,
+    bracketed,
+    change_in_words,
+    change_since_parent,
+    count_of_change,
+    findings,
+)
 from eval.forgetting import TaskChange, WorstItem
 from eval.matrix import AccuracyMatrix, Cell
 from eval.recovery import Recovery, Share
@@ -63,7 +71,7 @@ def _changes_table(report: ForgettingReport) -> str:
             _md(change.task),
             _points(change.now),
             _points(change.parent),
-            bracketed(change.since_parent, change.since_parent_interval, count_of_change(change)),
+            _since_parent(change),
             change_in_words(change),
             _points(change.just_learned),
             _since_learned(change) if change.task != report.task else "-",
@@ -72,6 +80,11 @@ def _changes_table(report: ForgettingReport) -> str:
     )
     head = ["task", "now", "parent", "change", "what it means", "just learned", "change"]
     return _table(head, rows)
+
+
+def _since_parent(change: TaskChange) -> str:
+    points, bounds = change_since_parent(change), change.since_parent_interval
+    return bracketed(points, bounds, count_of_change(change))
 
 
 def _since_learned(change: TaskChange) -> str:

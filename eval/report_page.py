@@ -18,6 +18,7 @@ from eval.findings import (
     OUTCOMES,
     bounds_of,
     change_in_words,
+    change_since_parent,
     clear_change,
     count_of_change,
     findings,
@@ -31,6 +32,8 @@ from eval.probes import ProbeKind
 from eval.report import ForgettingReport, flatten
 
 TASKS_PER_TABLE = 6
+MAX_SPLITS_BY_KIND = 12
+"""With more tasks the page leaves the single kinds of probes to CSV, JSON and Markdown."""
 _SCRIPT = re.compile(r"<script[^>]*>(.*?)</script>", re.DOTALL)
 _NAMES = {
     "mft": "Just after learning (MFT)",
@@ -94,6 +97,7 @@ def report_html(report: ForgettingReport, images: Mapping[str, str] | None = Non
             names=_NAMES,
             rules=RULES,
             kinds=_KINDS,
+            by_kind=len(report.splits) <= MAX_SPLITS_BY_KIND,
             images=images or {},
             training=flatten(report.training),
             widest=_widest(report.changes),
@@ -128,6 +132,7 @@ def _environment() -> Environment:
         "signed": signed,
         "between": bounds_of,
         "in_words": change_in_words,
+        "since_parent": change_since_parent,
         "clear": clear_change,
         "count": count_of_change,
         "outcomes": OUTCOMES,
@@ -156,7 +161,7 @@ def _widest(changes: Sequence[TaskChange]) -> float:
     ends: list[float] = [1.0]
     for change in changes:
         for points, bounds in (
-            (change.since_parent, change.since_parent_interval),
+            (change_since_parent(change), change.since_parent_interval),
             (change.since_learned, change.since_learned_interval),
         ):
             ends += [abs(points or 0.0), *_ends(bounds)]

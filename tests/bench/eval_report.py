@@ -65,23 +65,28 @@ def _measured() -> tuple[AccuracyMatrix, Scores, Scores, Scores]:
     """A whole square, future tasks too: the most that a lineage can hold."""
     rng = Random(0)
     names = [f"task-{number:02d}" for number in range(TASKS)]
+    scores = [_scores(rng, names) for _ in range(TASKS + 1)]
     rows = [
         MatrixRow(
             version=f"stream@{stage}",
             task=names[stage - 1] if stage else None,
-            cells={
-                name: Cell(accuracy=rng.uniform(5, 95), n=ITEMS, metric="exact_match")
-                for name in names
-            },
+            cells={name: _cell(found) for name, found in scores[stage].items()},
         )
         for stage in range(TASKS + 1)
     ]
-    matrix = AccuracyMatrix(tasks=tuple(names), rows=tuple(rows))
-    sides = [
-        {name: {f"i{k}": float(rng.random() < 0.7) for k in range(ITEMS)} for name in names[:-1]}
-        for _ in range(3)
-    ]
-    return matrix, *sides
+    old = names[:-1]
+    learned = {name: scores[stage][name] for stage, name in enumerate(old, start=1)}
+    before, now = ({name: scores[stage][name] for name in old} for stage in (-2, -1))
+    return AccuracyMatrix(tasks=tuple(names), rows=tuple(rows)), learned, before, now
+
+
+def _scores(rng: Random, names: list[str]) -> Scores:
+    return {name: {f"i{k}": float(rng.random() < 0.7) for k in range(ITEMS)} for name in names}
+
+
+def _cell(scores: dict[str, float]) -> Cell:
+    accuracy = 100 * sum(scores.values()) / len(scores)
+    return Cell(accuracy=accuracy, n=len(scores), metric="exact_match")
 
 
 def _splits() -> list[TaskSplit]:

@@ -1,8 +1,10 @@
 """The example of docs/reports.md: minicoin's items, answered by a made-up model.
 
 The answers are drawn from a seed, by the story in `STORY`; everything after them (scores, tests,
-probes, split, compliance, gate, pages) is what a real report takes.
-`python -m tests.eval.example_report FOLDER` writes it.
+probes, split, compliance, gate, pages) is what a real report takes. `make example-report` writes it
+into docs/: the Markdown, and the page as a browser (`chromium`, or that of $CHROMIUM) draws it,
+without the scripts, so that it is small. `python -m tests.eval.example_report FOLDER` writes every
+form as it is.
 """
 
 from __future__ import annotations
@@ -10,7 +12,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import os
+import re
+import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -42,6 +48,10 @@ from eval.split import TaskSplit, lost_items, split_task
 NAMES = ("science", "signs", "grounding", "counts")
 NUM_ITEMS = 160
 STREAM = "example"
+_SCALED = (  # nothing draws anew when the width changes
+    "<style>.svg-container { width: 100% !important; height: auto !important; } "
+    ".main-svg { width: 100%; height: 100%; }</style>"
+)
 STORY = {  # task: (share known, share of the known written in the task's own style), stage 0 to 4
     "science": ((0.02, 0.95, 0.93, 0.93, 0.90), (0.0, 1.0, 0.95, 0.90, 0.45)),
     "signs": ((0.02, 0.02, 0.92, 0.86, 0.62), (1.0, 1.0, 1.0, 1.0, 0.97)),
@@ -230,12 +240,39 @@ def _probed(probe: Probe, item: EvalItem, stage: int, native: Mapping[str, str])
     return rng.choice(("yes", "no")) if probe.kind is ProbeKind.YES_NO else _wrong(probe, rng)
 
 
-def main(folder: Path) -> None:
+def drawn(page: str) -> str:
+    """Return a page as a browser has drawn it, its scripts and what they load taken out."""
+    still = re.sub(r"<script[^>]*>.*?</script>\n*|<style id=.*?</style>", "", page, flags=re.DOTALL)
+    still = re.sub(r"script-src [^;]*; ", "", still).rstrip() + "\n"
+    return still if _SCALED in still else still.replace("</head>", f"{_SCALED}</head>", 1)
+
+
+def write_all(folder: Path) -> None:
     """Write every form of the example into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in example().files().items():
         (folder / name).write_text(text, encoding="utf-8")
 
 
+def write_docs(docs: Path) -> None:
+    """Write the example's Markdown, its drawn page and a picture of its beginning."""
+    with tempfile.TemporaryDirectory(prefix="retain-example-") as name:
+        folder = Path(name)
+        write_all(folder)
+        browse = [
+            os.environ.get("CHROMIUM", "chromium"), "--headless", "--no-sandbox", "--disable-gpu",
+            "--hide-scrollbars", "--virtual-time-budget=10000", "--window-size=1200,1300",
+            f"--user-data-dir={folder / 'home'}",
+        ]  # fmt: skip
+        page = (folder / "example-report.html").as_uri()
+        picture = docs / "images" / "report.png"
+        subprocess.run([*browse, f"--screenshot={picture.resolve()}", page], check=True)
+        dumped = subprocess.run(
+            [*browse, "--dump-dom", page], check=True, stdout=subprocess.PIPE, text=True
+        )
+        (docs / "example-report.html").write_text(drawn(dumped.stdout), encoding="utf-8")
+        (docs / "example-report.md").write_bytes((folder / "example-report.md").read_bytes())
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    write_all(Path(sys.argv[1])) if len(sys.argv) > 1 else write_docs(Path("docs"))

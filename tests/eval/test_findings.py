@@ -119,6 +119,13 @@ def test_a_paired_change_is_told_in_counts_and_frequencies():
     assert change_in_words(counts) == "learned now; the parent was not asked"
 
 
+def test_where_items_are_paired_their_change_is_told_not_that_of_the_cells():
+    paired = paired_changes({"science": scores(100, 400)}, {"science": scores(60, 400)})
+
+    assert "science -10.0 points (-13" in told(paired=paired).lost  # the cells': -17.5
+    assert "n=400" in told(paired=paired).lost
+
+
 def test_a_change_of_cells_is_told_by_its_interval():
     classes, science, _ = task_changes(three_tasks())
 

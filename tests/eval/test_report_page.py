@@ -1,6 +1,7 @@
 import base64
 import hashlib
 import re
+from html import unescape
 
 import pytest
 
@@ -8,7 +9,12 @@ from eval.compliance import format_compliance
 from eval.forgetting import find_worst_items
 from eval.gate import GatePolicy, judge_last
 from eval.report import build_report
-from eval.report_page import TASKS_PER_TABLE, content_security_policy, report_html
+from eval.report_page import (
+    MAX_SPLITS_BY_KIND,
+    TASKS_PER_TABLE,
+    content_security_policy,
+    report_html,
+)
 from tests.eval.example_report import example
 from tests.eval.factories import item, matrix_of, three_tasks
 from tests.eval.test_plots import split
@@ -43,7 +49,7 @@ def without_scripts(html):
 def seen(html):
     """The text that a reader sees."""
     bare = re.sub(r"<style>.*?</style>|<!--.*?-->", "", without_scripts(html), flags=re.DOTALL)
-    return " ".join(re.sub(r"<[^>]+>", " ", bare).split())
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", bare)).split())
 
 
 def test_the_page_says_first_what_matters(shown):
@@ -114,6 +120,15 @@ def test_compliance_shows_both_sides(shown):
     text = seen(page(compliance=format_compliance(items, now, right)))
 
     assert "colours short answer 100.0 % 83.9 to 100.0 n=20 25.0 % 11.2 to 46.9 n=20 -75.0" in text
+
+
+def test_kinds_of_probes_are_left_out_for_many_tasks():
+    splits = example().report.splits
+    many = [splits[0].model_copy(update={"task": f"t{k}"}) for k in range(MAX_SPLITS_BY_KIND + 1)]
+
+    assert "answer space forced 8" in seen(page(splits=many[1:]))
+    assert "answer space forced 8" not in seen(page(splits=many))
+    assert "Each kind of question by itself is in the CSV." in seen(page(splits=many))
 
 
 def test_the_page_escapes_what_people_and_models_wrote():
