@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,17 +12,17 @@ from pydantic import JsonValue
 
 from eval.errors import ItemImageMissing
 from eval.evidence import TaskEvidence
+from eval.export import accuracy_csv
 from eval.forgetting import TaskChange, WorstItem, find_worst_items, task_changes
 from eval.gate import GatePolicy, GateVerdict, judge
 from eval.images import data_url
 from eval.intervals import paired_changes
 from eval.matrix import AccuracyMatrix
-from eval.plots import report_html
-from eval.report import ForgettingReport, build_report, to_markdown
+from eval.report import ForgettingReport, build_report
+from eval.report_markdown import to_markdown
+from eval.report_page import report_html
 from eval.results.output import staged_folder
 from eval.results.scored import ScoredRun, describe_missing
-
-COLUMNS = ("stage", "version", "learned", "task", "points", "low", "high", "n", "metric")
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ class RunReport:
 
     def csv(self) -> str:
         """Return the accuracy matrix as CSV: a line a measured cell, points with 95 % interval."""
-        return matrix_csv(self.report.matrix)
+        return accuracy_csv(self.report.matrix)
 
     def write(self, out: str | Path) -> list[Path]:
         """Write all of them into a new folder, which appears whole; return the files.
@@ -75,20 +73,6 @@ class RunReport:
         return [Path(out) / name for name in made]
 
 
-def matrix_csv(matrix: AccuracyMatrix) -> str:
-    """Return a matrix as CSV: a line a measured cell, points with 95 % interval and n."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for stage, row in enumerate(matrix.rows):
-        for task in matrix.tasks:
-            if cell := row.cells.get(task):
-                points = (cell.accuracy, cell.interval.low, cell.interval.high)
-                rounded = (f"{it:.4f}" for it in points)
-                writer.writerow((stage, row.version, row.task, task, *rounded, cell.n, cell.metric))
-    return file.getvalue()
-
-
 def report_of_run(scored: ScoredRun, policy: GatePolicy, images: Path | None) -> RunReport:
     """Return the report of a scored run; raises MatrixHole where results are missing."""
     matrix = scored.matrix()
@@ -97,7 +81,6 @@ def report_of_run(scored: ScoredRun, policy: GatePolicy, images: Path | None) ->
         **scored.run.training,
         "results": f"{scored.run.layout} folder {scored.run.name}",
         "scorers": [*sorted({it.scorer for it in scored.scores.values()})],
-        **({"notes": [*scored.notes]} if scored.notes else {}),
     }
     report = build_report(
         matrix,
@@ -105,6 +88,7 @@ def report_of_run(scored: ScoredRun, policy: GatePolicy, images: Path | None) ->
         changes=_changes(scored, matrix),
         worst_items=worst,
         training=training,
+        notes=scored.notes,
     )
     return RunReport(report, urls, (scored.run.said(), *scored.notes))
 

@@ -31,7 +31,7 @@ from asd_rewriter.samples import Sample, Turn
 from eval.compliance import format_compliance
 from eval.export import accuracy_csv, figures_csv
 from eval.forgetting import find_worst_items, task_changes
-from eval.gate import GatePolicy, judge_last
+from eval.gate import GatePolicy, TaskEvidence, judge
 from eval.intervals import paired_changes
 from eval.items import EvalItem, items_from_samples
 from eval.matrix import AccuracyMatrix, MatrixRow
@@ -115,7 +115,15 @@ def example() -> Example:
     changes = task_changes(matrix, paired_changes(scores[-2], scores[-1]), since_learned)
     report = build_report(
         matrix,
-        judge_last(matrix, GatePolicy()),
+        judge(
+            {
+                name: TaskEvidence([*scores[-2][name].values()], [*scores[-1][name].values()])
+                for name in old
+            },
+            GatePolicy(),
+            version=f"{STREAM}@4",
+            parent=f"{STREAM}@3",
+        ),
         changes=changes,
         since_learned=since_learned,
         splits=[_split(tasks[name], stage, learned, answers[-1]) for stage, name in _stages(old)],

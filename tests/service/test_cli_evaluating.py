@@ -81,7 +81,7 @@ def test_a_matrix_is_reported() -> None:
     answer = retain("report", "paper.csv", "--n", "2000")
     assert answer.exit_code == 0, answer.output
     assert "without each item's score there is no gate verdict" in said(answer)
-    assert "64.3 (n=2000)" in said(answer)
+    assert "64.3 (62.2 to 66.4, n=2000)" in said(answer)
     assert "Not judged: the gate needs the scores of single items." in said(answer)
     answer = retain("report", "paper.csv")
     assert (answer.exit_code, "or give --n" in said(answer)) == (1, True)

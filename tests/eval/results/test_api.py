@@ -92,8 +92,8 @@ def test_all_of_it_is_written_or_nothing(
     ]
     assert all(file.stat().st_size for file in files)
     assert (tmp_path / "out" / "matrix.csv").read_text().splitlines()[1:3] == [
-        "0,LLaVA@0,,one,10.0000,1.7876,40.4150,10,exact_match",
-        "1,LLaVA@1,one,one,90.0000,59.5850,98.2124,10,exact_match",
+        "0,LLaVA@0,,one,10,1.78762,40.415,10,exact_match",
+        "1,LLaVA@1,one,one,90,59.585,98.2124,10,exact_match",
     ]
     with pytest.raises(OutputRefused, match="is not empty, and nothing is overwritten"):
         found.write(tmp_path / "out")
