@@ -64,7 +64,7 @@ class DatabaseLock:
     def release(self) -> None:
         """Let the next service have the database."""
         if self._connection is not None:
-            with suppress(SQLAlchemyError):  # the lock is free once this returns, not a moment later
+            with suppress(SQLAlchemyError):  # free once this returns, not a moment later
                 self._connection.scalar(select(func.pg_advisory_unlock(_SERVICE_LOCK)))
             self._connection.invalidate()  # ends the session, and with it a lock that is left
             self._connection.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from adapters_store.backends import LocalBlobStore
 from asd_rewriter.cards import TaskCard
 from eval.gate import GatePolicy, GateVerdict, TaskEvidence, judge
+from eval.intervals import PairedChange, paired_changes
 from eval.items import EvalItem
 from eval.probes import ALL_KINDS, FREE_KINDS, Probe, build_probes, choose_probed
 from eval.scoring import TaskScores, score_items
@@ -44,10 +45,12 @@ class OldTask:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The last version of a lineage, its parent, and the old tasks in order of learning."""
+    """The last version of a lineage, its parent, the items of the task that it learned, and the
+    old tasks in order of learning."""
 
     version: VersionRow
     parent: VersionRow
+    own: tuple[EvalItem, ...]
     old: tuple[OldTask, ...]
 
     @classmethod
@@ -60,7 +63,8 @@ class Comparison:
             for before, learned in steps
             if (task := session.get(TaskRow, learned.task_id)) is not None
         ]
-        return cls(version, chain[-2], tuple(old))
+        own = items_of(blobs, session.get_one(TaskRow, version.task_id))
+        return cls(version, chain[-2], tuple(own), tuple(old))
 
 
 class Standing:
@@ -97,8 +101,26 @@ class Standing:
 
     def scores(self, version: VersionRow, old: OldTask) -> TaskScores:
         """Return a version's scores on the items compared, as far as it was asked."""
-        answers = self.answers(version)
+        answers = self.answers_to(self.asked(old), version)
         return score_items([it for it in self.asked(old) if it.digest in answers], answers)
+
+    def answers_to(self, items: Iterable[EvalItem], version: VersionRow) -> dict[str, str]:
+        """Return a version's answers to items, as far as it was asked."""
+        answers = self.answers(version)
+        return {it.digest: answers[it.digest] for it in items if it.digest in answers}
+
+    def own_items(self) -> list[EvalItem]:
+        """Return the items of the version's own task that it was asked."""
+        answers = self.answers(self.comparison.version)
+        return [it for it in self.comparison.own if it.digest in answers]
+
+    def changes(self, since: Callable[[OldTask], VersionRow]) -> dict[str, PairedChange]:
+        """Return the version's change on each old task since another version."""
+        before, now = {}, {}
+        for old in self.comparison.old:
+            before[old.task.name] = self.scores(since(old), old).scores
+            now[old.task.name] = self.scores(self.comparison.version, old).scores
+        return paired_changes(before, now)
 
     def _evidence(self, old: OldTask) -> TaskEvidence:
         before = self.scores(self.comparison.parent, old)

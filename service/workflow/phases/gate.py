@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from eval.compliance import FormatCompliance, format_compliance
 from eval.forgetting import WorstItem, find_worst_items, task_changes
 from eval.gate import GateVerdict
-from eval.intervals import paired_changes
 from eval.report import ForgettingReport, build_report
 from service.db.tables import RecordRow, VersionRow
 from service.ids import now
@@ -45,21 +45,29 @@ def _report(
 ) -> ForgettingReport:
     comparison, limit = standing.comparison, facts.plan.probe_limit
     matrix = matrix_of(session, facts.stream, comparison.version)
-    now_, before, learned = {}, {}, {}
-    for old in comparison.old:
-        name = old.task.name
-        now_[name] = standing.scores(comparison.version, old).scores
-        before[name] = standing.scores(comparison.parent, old).scores
-        learned[name] = standing.scores(old.learned, old).scores
+    since_learned = standing.changes(lambda old: old.learned)
+    since_parent = standing.changes(lambda _old: comparison.parent)
     return build_report(
         matrix,
         verdict,
-        changes=task_changes(matrix, paired_changes(before, now_), paired_changes(learned, now_)),
+        changes=task_changes(matrix, since_parent, since_learned),
+        since_learned=since_learned,
         splits=[standing.split(old, limit) for old in comparison.old],
+        compliance=_compliance(standing),
         worst_items=_worst_items(standing),
         training=_training(session, facts),
         created_at=now(),
     )
+
+
+def _compliance(standing: Standing) -> list[FormatCompliance]:
+    """Say which formats the version keeps, on its own task and on old ones."""
+    items = list(standing.own_items())
+    learned: dict[str, str] = {}
+    for old in standing.comparison.old:
+        items += standing.asked(old)
+        learned |= standing.answers_to(standing.asked(old), old.learned)
+    return format_compliance(items, standing.answers(standing.comparison.version), learned)
 
 
 def _worst_items(standing: Standing) -> list[WorstItem]:
