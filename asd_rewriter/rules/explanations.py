@@ -15,7 +15,7 @@ from asd_rewriter.facts import Fact
 from asd_rewriter.formats import AnswerFormat
 from asd_rewriter.reading import says
 from asd_rewriter.rewriter import TEMPLATE_EXPLANATION, Declined, Rewritten
-from asd_rewriter.rules.grammar.words import PREPOSITIONS, UNSURE
+from asd_rewriter.rules.grammar.words import DETERMINERS, PREPOSITIONS, UNSURE
 from asd_rewriter.rules.regions import to_description
 from asd_rewriter.rules.wording import state
 from asd_rewriter.samples import Turn
@@ -90,9 +90,16 @@ def _stated(fact: Fact) -> str:
 
 
 def _is_quoted(answer: str) -> bool:
-    """Whether an answer would not read as the complement of "is": sentences, places, none."""
+    """Whether an answer would not read as the complement of "is".
+
+    Sentences, places and none would not, nor words that may lack an article ("jockey").
+    """
     small = answer.casefold()
     first, _, rest = small.partition(" ")
-    placed = first in PREPOSITIONS and rest != "" and not any(map(str.isdigit, rest))
-    quoted = placed or (rest != "" and small in UNSURE) or _SENTENCE.fullmatch(answer) is not None
-    return quoted and '"' not in answer
+    digits = any(map(str.isdigit, answer))
+    worded = answer.rpartition(" ")[2].islower() and (answer.islower() or rest) and not digits
+    bare = worded and first not in DETERMINERS
+    placed = first in PREPOSITIONS and rest and not digits
+    unsure = rest and small in UNSURE
+    quoted = bare or placed or unsure or _SENTENCE.fullmatch(answer)
+    return bool(quoted) and '"' not in answer

@@ -2,24 +2,45 @@
 
 from __future__ import annotations
 
+import re
+
 from asd_rewriter.answers import normalise
 from asd_rewriter.facts import Fact
 from asd_rewriter.language import is_english, script_of
-from asd_rewriter.rules.grammar.words import COLOURS, UNSURE
+from asd_rewriter.rules.grammar.amounts import UNITS
+from asd_rewriter.rules.grammar.classes import class_of
+from asd_rewriter.rules.grammar.words import COLOURS, PLACE_PREPOSITIONS, SHADES, UNSURE
 
 _OPEN = frozenset(("is", "are", "was", "were", "does", "do", "did"))
 _ANYONE = frozenset(
     ("man", "woman", "boy", "girl", "person", "people", "child", "lady", "men", "women")
 )
+_NUMBERS = (
+    ("count", re.compile(r"\d{1,3}")),
+    ("price", re.compile(r"[$€£] ?\d[\d.,]*.*|\d[\d.,]* ?(?:[€£¢]|dollars|cents)")),
+    ("clock", re.compile(r"\d{1,2}[:.]\d{2}(?: ?[ap]\.?m\.?)?|\d{1,2} ?[ap]\.?m\.?", re.I)),
+    ("percent", re.compile(r"\d[\d.]* ?(?:%|percent)")),
+    ("year", re.compile(r"1\d{3}|20\d{2}")),
+    ("measure", re.compile(rf"(?:[a-z]+ )?\d[\d.,]* ?(?:{UNITS})(?: [a-z]+)?")),
+)
+_TINTS = COLOURS | SHADES
+_OPEN_HEADS = frozenset(
+    f"{word} {verb}" for word in ("what", "who", "which", "where") for verb in _OPEN
+)
+_SHORT_IS = {
+    f"{word}{end}": [word, "is"] for word in ("what", "who", "where") for end in ("'s", "s")
+}
+_COLOUR = frozenset(("color", "colour"))
+_COLOUR_LAST = (" color?", " colour?")
 _HEAD_NOUN = frozenset(("kind", "type", "sort", "piece", "item", "brand"))
 
 
 def kind_of(answer: str) -> str:
     """Return number, colour, capitals, doing, name, phrase or word."""
-    first, space, rest = answer.partition(" ")
+    first, _, rest = answer.partition(" ")
     if any(map(str.isdigit, answer)):
         return "number"
-    if not space and answer.casefold() in COLOURS:
+    if first.casefold() in _TINTS and class_of(answer.casefold()) == "colour":
         return "colour"
     if answer.isupper():
         return "capitals"
@@ -30,11 +51,27 @@ def kind_of(answer: str) -> str:
     return "phrase" if " " in rest else "word"
 
 
+def sort_of(answer: str) -> str:
+    """Return a finer kind, or "": animal, person, price, clock time, place ..."""
+    if any(map(str.isdigit, answer)):
+        return next((sort for sort, like in _NUMBERS if like.fullmatch(answer)), "")
+    first, _, rest = answer.partition(" ")
+    if rest and first.lower() in PLACE_PREPOSITIONS:
+        return "placed"
+    sort = class_of(answer)
+    return f"{sort}s by name" if sort and answer[0].isupper() else sort
+
+
 def head_of(question: str) -> str:
     """Return what a question begins with: its first words, and what tells its answers' kind."""
-    words = question.casefold().split(None, 5)[:5]
+    small = question.casefold()
+    words = small.split(None, 5)[:5]
+    if words and (short := _SHORT_IS.get(words[0])):
+        words[:1] = short
     if len(words) < 3:
         return " ".join(words)
+    if "colo" in small and (not _COLOUR.isdisjoint(words) or small.endswith(_COLOUR_LAST)):
+        return "what color"
     first, second, third = words[:3]
     if second in _HEAD_NOUN and len(words) > 3:
         return f"{first} {second} {words[3]}"
@@ -44,6 +81,11 @@ def head_of(question: str) -> str:
         last = question.rstrip(" ?.").rpartition(" ")[2]
         return f"{first} {second} {last}" if last.endswith("ing") else f"{first} {second}"
     return f"{first} {second}"
+
+
+def is_open(head: str) -> bool:
+    """Whether a question's head tells nothing of its answers: what is."""
+    return head in _OPEN_HEADS
 
 
 def fits(fact: Fact, name: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import accumulate
@@ -13,7 +13,7 @@ from random import Random
 from asd_rewriter.answers import is_yes_no, normalise
 from asd_rewriter.facts import Fact
 from asd_rewriter.formats import AnswerFormat
-from asd_rewriter.rules.kinds import fits, head_of, kind_of
+from asd_rewriter.rules.kinds import fits, head_of, is_open, kind_of, sort_of
 from asd_rewriter.rules.sameness import too_close
 
 MAX_ANSWERS = 200_000
@@ -22,6 +22,7 @@ _KEPT = 0.9
 _PAIRS_PER_ANSWER = 2
 _SMALL = 64
 _NEAR = 4
+_NUMBERS = ("number", "count", "year")
 Key = tuple[str, str]
 ANY = ("", "")
 
@@ -60,8 +61,9 @@ class AnswerPool:
     """Wrong short answers for a question, from the answers to the task's other questions.
 
     Preferred in this order: answers of the same kind to questions that begin alike, of the same
-    kind, any; among those, similar lengths, and near values for numbers. With `labels` (a closed
-    set) only labels are given, and never yes or no.
+    sort (animal, price), of the same kind, any; among those, similar lengths, and near values for
+    numbers. A question that begins like "What is" wants the same sort first. With `labels` (a
+    closed set) only labels are given, and never yes or no.
     """
 
     def __init__(self, labels: Sequence[str] | None = None, seed: int = 0) -> None:
@@ -74,6 +76,7 @@ class AnswerPool:
         self._limit: int | None = None
         self._names: list[str] = []
         self._groups: dict[Key, _Group] = {}
+        self._sorted = False
         self._allowed = None if labels is None else {normalise(label) for label in labels}
         for label in labels or ():
             if not is_yes_no(label):
@@ -90,29 +93,72 @@ class AnswerPool:
         if self._allowed is None or normalise(fact.answer) in self._allowed:
             self._add(fact.answer, head_of(fact.question))
 
-    def wrong(self, rng: Random, fact: Fact, number: int, taken: Sequence[str] = ()) -> list[str]:
+    def wrong(
+        self,
+        rng: Random,
+        fact: Fact,
+        number: int,
+        taken: Sequence[str] = (),
+        suits: Callable[[str], bool] | None = None,
+        trusts: bool = True,
+    ) -> list[str]:
         """Return up to `number` answers that differ from the right ones and from each other.
 
-        Those `taken` already, in words, come first and count.
+        Those `taken` already, in words, come first and count. `suits` tells whether an answer
+        reads well as one to the question; others come late. `trusts`: answers to questions that
+        begin alike are taken to suit, where the beginning tells of its answers ("What color").
         """
         self._freeze()
         right = {normalise(it) for it in (fact.answer, *fact.accepted)}
         names = [normalise(it) for it in taken]
         found = list(taken)
-        late: list[int] = []
-        kind = kind_of(fact.answer)
-        for key in ((kind, head_of(fact.question)), (kind, ""), ANY):
-            for member in self._candidates(key, rng, fact.answer, number - len(found)):
-                if len(found) == number:
-                    return found
-                name = self._names[member]
-                if self._differs(name, right) and self._differs(name, names):
-                    if not fits(fact, name):
-                        late.append(member)
-                        continue
-                    names.append(name)
-                    found.append(self._shown.get(member, name))
-        return found + self._rest(late, names, number - len(found))
+        late: tuple[list[int], list[int]] = [], []
+        for member, alike in self._ordered(rng, fact, number - len(found)):
+            if len(found) >= number:
+                return found
+            name = self._names[member]
+            if not (self._differs(name, right) and self._differs(name, names)):
+                continue
+            text = self._shown.get(member, name)
+            if not fits(fact, name):
+                late[1].append(member)
+            elif suits is not None and not (alike and trusts) and not suits(text):
+                late[0].append(member)
+            else:
+                names.append(name)
+                found.append(text)
+        return found + self._rest([*late[0], *late[1]], names, number - len(found))
+
+    def _ordered(self, rng: Random, fact: Fact, number: int) -> Iterable[tuple[int, bool]]:
+        """Yield candidates, the most plausible ones first, and whether their question tells so."""
+        if not number:
+            return
+        kind, head, sort = kind_of(fact.answer), head_of(fact.question), sort_of(fact.answer)
+        alike = self._candidates((kind, head), rng, fact.answer, number)
+        if sort and (is_open(head) or kind == "number"):
+            others = []
+            for member in alike:
+                if sort_of(self._shown.get(member, self._names[member])) == sort:
+                    yield member, not is_open(head)
+                else:
+                    others.append(member)
+            yield from self._untold(self._of_sort(sort, rng, fact.answer, number))
+            yield from self._untold(others)
+        else:
+            yield from ((member, not is_open(head)) for member in alike)
+            if sort:
+                yield from self._untold(self._of_sort(sort, rng, fact.answer, number))
+        yield from self._untold(self._candidates((kind, ""), rng, fact.answer, number))
+        yield from self._untold(self._candidates(ANY, rng, fact.answer, number))
+
+    def _untold(self, members: Iterable[int]) -> Iterable[tuple[int, bool]]:
+        return ((member, False) for member in members)
+
+    def _of_sort(self, sort: str, rng: Random, answer: str, number: int) -> Iterable[int]:
+        if not self._sorted:
+            self._sorted = True
+            self._group_all(sort_of, "sort of")
+        return self._candidates((sort, "sort of"), rng, answer, number)
 
     def _rest(self, members: Sequence[int], names: list[str], number: int) -> list[str]:
         """Return poor answers, where nothing better is left."""
@@ -128,7 +174,7 @@ class AnswerPool:
         group = self._group(key) if number else None
         if group is None:
             return
-        if key[0] == "number" and (value := _value(normalise(answer))) is not None:
+        if key[0] in _NUMBERS and (value := _value(normalise(answer))) is not None:
             yield from group.near(rng, value, number)
         names, size = self._names, len(answer)
         drawn = group.draws(rng, number)
@@ -186,14 +232,18 @@ class AnswerPool:
         if len(self._names) != len(self._numbers) or not self._names:
             self._names = list(self._numbers)
             self._groups = {}
-            by_kind: dict[str, array[int]] = {}
-            for number, name in enumerate(self._names):
-                kind = kind_of(self._shown.get(number, name))
-                by_kind.setdefault(kind, array("I")).append(number)
-            for kind, members in by_kind.items():
-                self._groups[kind, ""] = self._grouped(members, self._counts)
+            self._sorted = False
+            self._group_all(kind_of, "")
             every = array("I", range(len(self._names)))
             self._groups[ANY] = self._grouped(every, self._counts)
+
+    def _group_all(self, kind_of_answer: Callable[[str], str], mark: str) -> None:
+        by_kind: dict[str, array[int]] = {}
+        for number, name in enumerate(self._names):
+            if kind := kind_of_answer(self._shown.get(number, name)):
+                by_kind.setdefault(kind, array("I")).append(number)
+        for kind, members in by_kind.items():
+            self._groups[kind, mark] = self._grouped(members, self._counts)
 
     def _group(self, key: Key) -> _Group | None:
         group = self._groups.get(key)

@@ -17,7 +17,7 @@ def _place(question: str) -> tuple[str, str, str] | None:
     """Return the one sentence that can be read, with the texts before and after it."""
     lines = question.split("\n")
     asking = [at for at, line in enumerate(lines) if line.rstrip().endswith("?")]
-    if len(lines) == 1:
+    if not asking:
         asking = [0]
     if len(asking) != 1:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from random import Random
 
 from asd_rewriter.answers import normalise
@@ -13,7 +14,7 @@ from asd_rewriter.rules.alternatives import named_alternatives
 from asd_rewriter.rules.boxes import BoxPool
 from asd_rewriter.rules.ocr import read_tokens, wrong_tokens
 from asd_rewriter.rules.pool import AnswerPool
-from asd_rewriter.rules.yes_no import CLAIMS_TRIED, rival
+from asd_rewriter.rules.yes_no import CLAIMS_TRIED, is_natural, reads_alike
 
 POOL, LABELS, OCR, BOXES, OPTIONS, NAMED = (
     f"{DISTRACTORS}{source}" for source in ("pool", "labels", "ocr", "boxes", "options", "question")
@@ -36,6 +37,28 @@ class WrongAnswers:
 
     def draw(self, rng: Random, fact: Fact, number: int) -> tuple[list[str], str]:
         """Return up to `number` wrong answers, and where the first one came from."""
+        wrong, source = self._at_hand(rng, fact, number)
+        if fact.native is AnswerFormat.SHORT_ANSWER and len(wrong) < number:
+            suits = None if source == LABELS else partial(reads_alike, fact)
+            wrong = self._answers.wrong(rng, fact, number, wrong, suits)
+        return wrong, source
+
+    def draw_rival(self, rng: Random, fact: Fact) -> tuple[str, bool, str] | None:
+        """Return one wrong answer to ask about, whether a natural question fits, and its source."""
+        wrong, source = self._at_hand(rng, fact, CLAIMS_TRIED)
+        wrong = wrong[:1] if source == NAMED else wrong
+        good = [it for it in wrong if reads_alike(fact, it)]
+        if not good and source != NAMED and fact.native is AnswerFormat.SHORT_ANSWER:
+            suits = partial(reads_alike, fact)
+            good = self._answers.wrong(rng, fact, 1, suits=suits, trusts=False)
+            source = self._source if good else source
+        claim = next(iter([*good, *wrong]), None)
+        if claim is None:
+            return None
+        return claim, is_natural(fact) and reads_alike(fact, claim), source
+
+    def _at_hand(self, rng: Random, fact: Fact, number: int) -> tuple[list[str], str]:
+        """Return the wrong answers that need no pool, and where wrong answers come from."""
         if fact.native is AnswerFormat.BOX:
             return self._boxes.wrong(rng, fact, number), BOXES
         if fact.native is AnswerFormat.YES_NO:
@@ -44,19 +67,6 @@ class WrongAnswers:
             right = normalise(fact.answer)
             others = [it for it in fact.options if normalise(it) != right]
             return rng.sample(others, min(number, len(others))), OPTIONS
-        seen, source = self._at_hand(rng, fact, number)
-        return self._answers.wrong(rng, fact, number, seen), source
-
-    def draw_rival(self, rng: Random, fact: Fact) -> tuple[str, bool, str] | None:
-        """Return one wrong answer to ask about, whether a natural question fits, and its source."""
-        wrong, source = self.draw(rng, fact, CLAIMS_TRIED)
-        if not wrong:
-            return None
-        claim, natural = rival(fact, wrong[:1] if source == NAMED else wrong)
-        return claim, natural, source
-
-    def _at_hand(self, rng: Random, fact: Fact, number: int) -> tuple[list[str], str]:
-        """Return the wrong answers that the question itself holds; labels come from their set."""
         if self._source == LABELS:
             return [], LABELS
         if named := named_alternatives(fact)[:number]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import lru_cache
 
 from asd_rewriter.facts import Fact
 from asd_rewriter.formats import AnswerFormat
@@ -28,17 +28,32 @@ def to_yes_no(
     return Rewritten(turn, claim, notes)
 
 
-def rival(fact: Fact, wrong: Sequence[str]) -> tuple[str, bool]:
-    """Return the wrong answer to ask about, and whether a natural question fits.
+def is_natural(fact: Fact) -> bool:
+    """Whether a natural question about the right answer is known."""
+    return _form(fact) is not None
 
-    It does where it fits the right answer and the wrong one alike: the wording must not give the
-    truth away.
+
+def reads_alike(fact: Fact, claim: str) -> bool:
+    """Whether a wrong answer can be asked about like the right one; true where that one cannot.
+
+    The wording must not give the truth away: both are in quotation marks or neither is.
     """
-    if _natural(fact, fact.answer):
-        for claim in wrong:
-            if _natural(fact, claim):
-                return claim, True
-    return wrong[0], False
+    form = _form(fact)
+    if form is None:
+        return True
+    asked = _natural(fact, claim)
+    return asked is not None and _is_quoted(asked) is form
+
+
+@lru_cache(maxsize=64)
+def _form(fact: Fact) -> bool | None:
+    asked = _natural(fact, fact.answer)
+    return None if asked is None else _is_quoted(asked)
+
+
+def _is_quoted(asked: Asked) -> bool:
+    question, claim = asked
+    return f'"{claim}"' in question
 
 
 def _natural(fact: Fact, claim: str) -> Asked | None:

@@ -40,26 +40,26 @@ def made(outcome: Rewritten | Declined) -> Turn:
     return outcome.turn
 
 
-BUS = fact("Why is it known?", "Volvo")
+BUS = fact("How come it is known?", "Volvo")
 CHOICES = "Which colony is it?\nA. Maryland\nB. New York\nC. Ohio"
 
 
 def test_golden_wordings() -> None:
     assert made(to_yes_no(BUS, "Volvo", True)) == turn(
-        'Why is it known?\nIs the answer "Volvo"?', "yes", YES_NO
+        'How come it is known?\nIs the answer "Volvo"?', "yes", YES_NO
     )
     assert made(to_yes_no(BUS, "Saab", False)).answer == "no"
     assert made(to_multiple_choice(BUS, ["Saab", "MAN", "DAF"], 1)) == turn(
-        "Why is it known?\nA. Saab\nB. Volvo\nC. MAN\nD. DAF", "B", CHOICE
+        "How come it is known?\nA. Saab\nB. Volvo\nC. MAN\nD. DAF", "B", CHOICE
     )
     assert made(to_brief_explanation(BUS)) == turn(
-        "Why is it known?",
+        "How come it is known?",
         "The answer is Volvo. It is what the picture shows when the question is read together "
         "with all of its visible parts.",
         BRIEF,
     )
     assert made(to_detailed_explanation(BUS)) == turn(
-        "Why is it known?",
+        "How come it is known?",
         "The answer is Volvo. To answer, look at the whole picture first, then find the part the "
         "question asks about. The shapes, colours, words and places that are visible there "
         "support this answer, and nothing else in the picture speaks against it when all parts "
@@ -111,15 +111,15 @@ def test_no_option_is_a_false_claim_where_all_are_right() -> None:
         ("itself in the mirror", 'The answer is "itself in the mirror".'),
         ("Is it a dog or a cat?", 'The answer is "Is it a dog or a cat?"'),
         ("over 100 years", "The answer is over 100 years."),
-        ("catcher", "The answer is catcher."),
+        ("catcher", 'The answer is "catcher".'),
         ("a trash can", "The answer is a trash can."),
         ("a big red ball", "The answer is a big red ball."),
     ],
 )
 def test_answers_in_a_sentence(answer: str, stated: str) -> None:
-    asked = turn("Why is it known?", answer)
+    asked = turn("How come it is known?", answer)
     request = RewriteRequest("k", "g", (), asked, BRIEF)
-    found = to_brief_explanation(fact("Why is it known?", answer))
+    found = to_brief_explanation(fact("How come it is known?", answer))
     assert made(found).answer.startswith(f"{stated} It is what")
     assert isinstance(found, Rewritten)
     assert check(request, found) is None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from asd_rewriter.rules.grammar.lexicon import conjugated
 
+_ADVERBS = ("best", "also", "usually", "currently", "often", "clearly", "most")
 _MY = re.compile(r"\bmy\b")
 
 
@@ -31,9 +32,13 @@ class Clause:
         verb, rest = self.auxiliary, self.rest
         if verb in ("does", "do", "did"):
             base, _, rest = rest.partition(" ")
+            adverb = f"{base} " if base in _ADVERBS and rest else ""
+            if adverb:
+                base, _, rest = rest.partition(" ")
             found = conjugated(base, verb)
             if found is None:
                 return None
-            verb = found
-        text = _MY.sub("your", f"{self.subject} {verb} {rest}".rstrip())
+            verb = f"{adverb}{found}"
+        subject = "you" if self.subject == "I" else self.subject
+        text = _MY.sub("your", f"{subject} {verb} {rest}".rstrip())
         return f"{text[0].upper()}{text[1:]}."

@@ -12,7 +12,14 @@ from asd_rewriter.rules.grammar.tokens import (
     split_at_gerund,
     split_at_verb,
 )
-from asd_rewriter.rules.grammar.words import AUXILIARIES, BE, PLURAL_ONLY, PREPOSITIONS
+from asd_rewriter.rules.grammar.words import (
+    AUXILIARIES,
+    BE,
+    DETERMINERS,
+    PLURAL_ONLY,
+    POINTS,
+    PREPOSITIONS,
+)
 
 
 def read_count(words: Words) -> Frame | None:
@@ -20,7 +27,7 @@ def read_count(words: Words) -> Frame | None:
     small = [word.lower() for word in words]
     at = next((at for at, word in enumerate(small) if word in AUXILIARIES), None)
     if at is None:
-        return None
+        return _acting(words)
     noun, verb, rest = " ".join(words[:at]), small[at], words[at + 1 :]
     if noun and not _countable(small[:at]):
         return None
@@ -32,6 +39,18 @@ def read_count(words: Words) -> Frame | None:
         return _with_can(noun, verb, rest)
     if verb in ("has", "have") and rest and noun:
         return Frame(Slot.COUNT, "do", None, after=joined("have", *rest), noun=noun)
+    return None
+
+
+def _acting(words: Words) -> Frame | None:
+    """How many steps lead up to the door?"""
+    small = [word.lower() for word in words]
+    for at in range(1, len(words) - 1):
+        follows = small[at + 1] in PREPOSITIONS | DETERMINERS
+        if is_verb(small[at]) and follows and singular(small[at - 1]) and _countable(small[:at]):
+            ends = small[-1] in PREPOSITIONS
+            after, noun = " ".join(words[at:]), " ".join(words[:at])
+            return None if ends else Frame(Slot.COUNT, "do", None, after=after, noun=noun)
     return None
 
 
@@ -53,7 +72,8 @@ def _with_be(noun: str, verb: str, rest: Words) -> Frame | None:
         return Frame(Slot.COUNT, verb, "there", after=" ".join(rest[1:]), noun=noun)
     if not noun:
         return None
-    states = small[0] in PREPOSITIONS or is_gerund(small[0]) or is_state(small[0])
+    points = len(small) > 2 and small[0] in POINTS and small[1] == "of"
+    states = points or small[0] in PREPOSITIONS or is_gerund(small[0]) or is_state(small[0])
     if states and not noun.startswith("of "):
         return Frame(Slot.COUNT, verb, "there", after=" ".join(rest), noun=noun)
     if states or (len(rest) == 1 and is_adjective(small[0])):

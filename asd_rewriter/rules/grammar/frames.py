@@ -25,6 +25,13 @@ class Slot(StrEnum):
     MEASURE = "measure"
     SIDE = "side"
     CHOICE = "choice"
+    VERB = "verb"
+    LOOKS = "looks"
+    MEANING = "meaning"
+    MANNER = "manner"
+    REASON = "reason"
+    OWNER = "owner"
+    DIRECTION = "direction"
 
 
 @dataclass(frozen=True)
@@ -32,8 +39,9 @@ class Frame:
     """Where the claim goes. `subject` None: the claim is the subject; "there": it follows it.
 
     `before` and `after` surround the claim in the rest of the clause. `noun` is what is asked for
-    (What noun ...?), `kind` that its kind is asked for. `names`: the claim says what the subject
-    is, so both must be one or many alike. `verb` governs the claim, in its base form.
+    (What noun ...?), `kind` the word if its kind is (What kind of noun ...?). `names`: the claim
+    says what the subject is, so both must be one or many alike; `quotes`: a name of it may stand
+    there too. `verb` governs the claim, in its base form.
     """
 
     slot: Slot
@@ -42,8 +50,9 @@ class Frame:
     before: str = ""
     after: str = ""
     noun: str = ""
-    kind: bool = False
+    kind: str = ""
     names: bool = False
+    quotes: bool = False
     verb: str = ""
     choices: tuple[str, ...] = ()
 
@@ -55,11 +64,15 @@ class Frame:
 
 @dataclass(frozen=True)
 class Filled:
-    """A claim as it stands in the sentence, and the part of it that is the claim."""
+    """A claim as it stands in the sentence, and the part of it that is the claim.
+
+    `definite`: it names what is known to be there (the city "Boston").
+    """
 
     text: str
     claim: str
     many: bool = False
+    definite: bool = False
 
 
 _SINGULAR = {"are": "is", "were": "was", "have": "has", "do": "does"}
@@ -76,7 +89,7 @@ def clause(frame: Frame, filled: Filled) -> Clause:
     verb = frame.auxiliary
     if frame.agrees:
         verb = (_PLURAL if filled.many else _SINGULAR).get(verb, verb)
-    if frame.subject is None:
+    if frame.subject is None or (frame.subject == "there" and filled.definite):
         rest = joined(frame.before, frame.after)
         return Clause(filled.text, verb, rest, filled.claim)
     rest = joined(frame.before, filled.text, frame.after)

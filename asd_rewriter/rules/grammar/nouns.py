@@ -31,6 +31,13 @@ from asd_rewriter.rules.grammar.words import (
 _WORDS = re.compile(r"[A-Za-z0-9][\w'&.-]*(?: [\w'&.-]+)*")
 _LOWER = re.compile(r"[a-z]+(?:-[a-z]+)*")
 _MAX_WORDS = 6
+_MASS_ENDS = ("ology", "istry", "ness", "itis", "osis", "emia", "monia")
+_NO_MASS = ("witness", "business", "harness", "illness", "wilderness")
+_ADJECTIVE_ENDS = tuple(
+    ["ic", "al", "ive", "ous", "ful", "less", "y", "ed", "ish", "ant", "ent", "ary"]
+)
+_OWN = ("itself", "himself", "herself", "themselves")
+_NUMBERED = re.compile(r"number \d+")
 
 
 class Number(StrEnum):
@@ -79,6 +86,8 @@ def read_noun_phrase(
     words = text.split()
     if not _WORDS.fullmatch(text) or len(words) > _MAX_WORDS:
         return None
+    if words[0] in _OWN or _NUMBERED.fullmatch(text):
+        return NounPhrase(text, Number.ONE, determined=True)
     determined = words[0] in DETERMINERS
     core = words[1:] if determined else words
     if not core or (not determined and words[0] in PRONOUNS):
@@ -117,7 +126,7 @@ def _number(words: list[str], lenient: bool, counted: bool) -> Number | None:
     if not words or not all(_fits_before(word) for word in words[:-1]):
         return None
     head = words[-1]
-    if not _LOWER.fullmatch(head) or head in PREPOSITIONS | AUXILIARIES | PRONOUNS:
+    if not _LOWER.fullmatch(head) or head in (PREPOSITIONS | AUXILIARIES | PRONOUNS) - {"can"}:
         return None
     if any(word.isdigit() or word in NUMBER_WORDS for word in words):
         return None
@@ -141,12 +150,20 @@ def noun_number(head: str, *, lenient: bool = False, counted: bool = False) -> N
         return Number.MASS
     if head in COUNT:
         return Number.ONE
+    if head[-1:] == "s" and head[:-1] in COUNT:
+        return Number.MANY
     if head in COLOURS or head in SHADES or is_gerund(head):
         return None
     known = lemmas(head)
+    if not known and "-" in head and "-of-" not in head:
+        return noun_number(head.rpartition("-")[2], lenient=lenient)
+    if head.endswith(_MASS_ENDS) and head not in _NO_MASS:
+        return Number.MASS
     if not known:
         return Number.ONE if lenient and _looks_like_one(head) else None
-    if "NOUN" not in known or "ADJ" in known or "ADV" in known:
+    if "NOUN" not in known or "ADV" in known:
+        return None
+    if "ADJ" in known and (not lenient or head.endswith(_ADJECTIVE_ENDS)):
         return None
     if head.endswith("ing") and "VERB" in known and head not in ING_NOUNS:
         return None

@@ -20,6 +20,7 @@ _TO_SIDE = re.compile(
     r"|middle|center|centre|back|front|end)(?: side)?(?: of (?:the|this|his|her|a) [a-z ]+)?"
 )
 _YEAR = re.compile(r"1\d{3}|20\d{2}|(?:1\d|20)\d0s")
+_CLOCK = re.compile(r"\d{1,2}(?:[:.]\d{2})?(?: ?[ap]\.?m\.?)|\d{1,2}:\d{2}")
 _SIDES = ("left", "right", "left side", "right side", "far left", "far right")
 _MONTHS = ("january", "february", "march", "april", "may", "june", "july", "august", "september",
            "october", "november", "december")  # fmt: skip
@@ -77,6 +78,8 @@ def timed(claim: str) -> str | None:
     small = claim.casefold()
     if first in ("in", "at", "on", "during", "before", "after") and rest:
         return claim
+    if _CLOCK.fullmatch(small):
+        return f"at {claim}"
     if small in ("night", "noon", "midnight", "dusk", "dawn", "sunset", "sunrise", "lunchtime"):
         return f"at {claim}"
     if claim in PARTS_OF_DAY:

@@ -1,13 +1,15 @@
-"""What is ...?, What does ...?, What can ...?: questions without a noun after the what."""
+"""What is ...?, What does ...?: questions without a noun after the what."""
 
 from __future__ import annotations
 
 from asd_rewriter.rules.grammar.frames import Frame, Slot, joined
-from asd_rewriter.rules.grammar.lexicon import is_gerund, lemmas
+from asd_rewriter.rules.grammar.lexicon import is_gerund, is_verb, lemmas
+from asd_rewriter.rules.grammar.modals import MODALS, read_modal, read_to_do
 from asd_rewriter.rules.grammar.tokens import (
     Words,
     around_object,
     is_state,
+    read_long_subject,
     read_subject,
     split_at_end,
     split_at_gerund,
@@ -16,30 +18,44 @@ from asd_rewriter.rules.grammar.tokens import (
 from asd_rewriter.rules.grammar.words import (
     ATTRIBUTES,
     BE,
+    DETERMINERS,
+    POINTS,
     PREPOSITIONS,
     PRONOUNS,
+    RELATIVES,
+    ROLES,
     UNCERTAIN_HEADS,
     word_set,
 )
 
 _TEXTS = word_set("written printed engraved spelled typed painted handwritten inscribed")
 _SAYING = word_set("say read spell")
-_NOT_DOING = word_set("do mean look stand represent call like think suggest want use go")
-_PROPERTIES = word_set("shape pattern condition gender size texture design")
+_NOT_DOING = word_set("do look stand call think suggest use go")
+_MEANING = word_set("mean represent indicate signify symbolize symbolise stand")
+_LOOKING = word_set("look feel taste smell sound")
+_WANTING = word_set("like want need have love prefer")
+_OFTEN = word_set("usually often typically normally commonly currently mainly also being")
+_WRITTEN = word_set(
+    "title name word letter phrase heading header label caption subtitle slogan headline message"
+    " motto captcha text sentence letters words"
+)
+_PROPERTIES = word_set("shape pattern condition gender size texture design weather mood")
 _DONE_TO = word_set("to about for")
 _MEANS = word_set("with on in into onto from under")
 _RESTING = word_set("lying laying sitting standing sleeping resting leaning being walking running")
 """Verbs without an object of their own."""
-_LIKE_TAILS = ("", "in the picture", "in this picture", "in the photo", "in this photo", "outside")
 _ENDINGS = (
-    "made out of", "made of", "made from", "on top of", "in front of", "next to", "full of",
-    "filled with", "covered in", "covered with", "covered by", "attached to", "used for",
-    "a picture of", "a photo of", "an image of", "called", "on", "in", "under", "behind", "above",
-    "near", "beside", "inside", "against", "between", "with", "holding",
+    "made out of", "made of", "made from", "constructed of", "constructed from",
+    "constructed out of", "built of", "built from", "built out of", "best classified as",
+    "classified as", "best described as", "described as", "known as", "native to", "on top of",
+    "in front of", "next to", "full of", "filled with", "covered in", "covered with",
+    "covered by", "attached to", "used for", "a picture of", "a photo of", "an image of", "called",
+    "on", "in", "under", "behind", "above", "near", "beside", "inside", "against", "between",
+    "with", "holding", "from", "to", "for",
 )  # fmt: skip
 
 
-def read_what(verb: str, rest: Words, noun: str = "", kind: bool = False) -> Frame | None:
+def read_what(verb: str, rest: Words, noun: str = "", kind: str = "") -> Frame | None:
     """Return the frame of "What (noun) verb rest?"; `verb` in small letters."""
     if not rest:
         return None
@@ -47,35 +63,43 @@ def read_what(verb: str, rest: Words, noun: str = "", kind: bool = False) -> Fra
         return _with_be(verb, rest, noun, kind)
     if verb in ("do", "does", "did"):
         return _with_do(verb, rest, noun, kind)
-    if verb in ("can", "could"):
-        return _with_can(verb, rest, noun, kind)
+    if verb in MODALS:
+        return read_modal(verb, rest, noun, kind)
     return None
 
 
-def _with_be(verb: str, rest: Words, noun: str, kind: bool) -> Frame | None:
+def _with_be(verb: str, rest: Words, noun: str, kind: str) -> Frame | None:
     small = [word.lower() for word in rest]
     text = " ".join(rest)
     first, last = small[0], small[-1]
-    if first in PREPOSITIONS:
+    if len(small) > 1 and first in _OFTEN and is_state(small[1]):
+        first = small[1]
+    if first in PREPOSITIONS or small[:2] in _ALL_AROUND or (first in POINTS and "of" in small):
         ends = last in PREPOSITIONS | PRONOUNS and last not in ("it", "this", "them")
         thing = Frame(Slot.THING, verb, "there", after=text, noun=noun, kind=kind)
         return None if ends or first in ("like", "about", "for", "with") else thing
     if first in _TEXTS and len(rest) > 2 and not noun:
         return Frame(Slot.QUOTE, verb, None, after=text)
-    if is_gerund(first) or is_state(first):
+    compares = "than" in small and (first.endswith("er") or first in ("more", "less"))
+    if is_gerund(first) or is_state(first) or compares:
         ends = last in PREPOSITIONS and len(rest) > 1
         doing = small[1] if first == "being" and len(small) > 1 else first
         active = _verb_of(doing) if is_gerund(first) else ""
         thing = Frame(Slot.THING, verb, None, after=text, noun=noun, kind=kind, verb=active)
         return None if ends or first in ("called", "wrong") else thing
+    if not noun and (frame := read_to_do(verb, rest)):
+        return frame
     return _with_gerund(verb, rest, noun, kind) or _with_subject(verb, rest, noun, kind)
+
+
+_ALL_AROUND = (["all", "over"], ["all", "around"])
 
 
 def _verb_of(word: str) -> str:
     return lemmas(word).get("VERB", (word,))[0]
 
 
-def _with_gerund(verb: str, rest: Words, noun: str, kind: bool) -> Frame | None:
+def _with_gerund(verb: str, rest: Words, noun: str, kind: str) -> Frame | None:
     found = split_at_gerund(rest)
     if found is None:
         return None
@@ -103,13 +127,13 @@ def _with_means(after: Words) -> tuple[str, str] | None:
     return (" ".join(after), "") if used else None
 
 
-def _with_subject(verb: str, rest: Words, noun: str, kind: bool) -> Frame | None:
+def _with_subject(verb: str, rest: Words, noun: str, kind: str) -> Frame | None:
     if found := split_at_end(rest, _ENDINGS):
         return _ended(verb, *found, noun, kind)
-    looks = _before_like(rest)
-    if looks is not None and (subject := read_subject(looks)) and not noun:
-        return Frame(Slot.PROPERTY, verb, subject) if "weather" in subject else None
-    subject = read_subject(rest)
+    looks, place = _around_like(rest)
+    if looks and (subject := read_subject(looks)) and not noun:
+        return Frame(Slot.PROPERTY, verb, subject, after=place)
+    subject = read_subject(rest) if noun else read_long_subject(rest)
     if subject is None:
         return None
     if noun:
@@ -117,18 +141,23 @@ def _with_subject(verb: str, rest: Words, noun: str, kind: bool) -> Frame | None
     return _named(verb, subject, head_of(rest))
 
 
-def _before_like(rest: Words) -> Words | None:
+def _around_like(rest: Words) -> tuple[Words, str]:
+    """Return the subject and the place of "What is the weather like in the picture?"."""
     small = [word.lower() for word in rest]
-    at = small.index("like") if "like" in small else -1
-    tail = " ".join(small[at + 1 :])
-    return rest[:at] if at > 0 and tail in _LIKE_TAILS else None
+    at = small.index("like") if "like" in small else 0
+    place = small[at + 1 :]
+    fits = not place or place == ["outside"] or (len(place) > 1 and place[0] in PREPOSITIONS)
+    return (rest[:at], " ".join(rest[at + 1 :])) if at and fits else ((), "")
 
 
-def _ended(verb: str, subject: str, ending: str, noun: str, kind: bool) -> Frame | None:
+def _ended(verb: str, subject: str, ending: str, noun: str, kind: str) -> Frame | None:
     if ending == "called":
-        return Frame(Slot.THING, verb, subject, noun=noun or head_of(subject.split()), names=True)
-    if ending.startswith("made"):
+        named = noun or head_of(subject.split())
+        return Frame(Slot.THING, verb, subject, noun=named, names=True, quotes=True)
+    if ending.startswith(("made", "constructed", "built")):
         return Frame(Slot.MATERIAL, verb, subject, ending)
+    if ending in ("to", "for"):
+        return None
     if ending == "used for":
         return Frame(Slot.ACTIVITY, verb, subject, ending)
     return Frame(Slot.THING, verb, subject, ending, noun=noun, kind=kind)
@@ -142,14 +171,20 @@ def _named(verb: str, subject: str, head: str) -> Frame | None:
     if head == "material":
         return Frame(Slot.MATERIAL, verb, subject)
     if head in _PROPERTIES:
-        return Frame(Slot.PROPERTY, verb, subject, noun=head, names=True)
-    if head in ("title", "name", "word", "letter", "phrase"):
+        return Frame(Slot.PROPERTY, verb, subject, noun=head, names=True, quotes=True)
+    if head in _WRITTEN:
         return Frame(Slot.QUOTE, verb, subject)
     if head in ATTRIBUTES:
-        return Frame(Slot.NAME, verb, subject)
-    if head in UNCERTAIN_HEADS and subject.lower() not in PRONOUNS:
+        return Frame(Slot.NAME, verb, subject, noun=head)
+    if head == "location":
+        return Frame(Slot.PLACE, verb, subject, quotes=True)
+    if subject.lower() in PRONOUNS:
+        return Frame(Slot.THING, verb, subject, noun=head, names=True)
+    if head in UNCERTAIN_HEADS:
         return None
-    return Frame(Slot.THING, verb, subject, noun=head, names=True)
+    if head in ROLES:
+        return Frame(Slot.QUOTE, verb, subject, quotes=True)
+    return Frame(Slot.THING, verb, subject, noun=head, names=True, quotes=True)
 
 
 def head_of(words: Words) -> str:
@@ -157,18 +192,25 @@ def head_of(words: Words) -> str:
     head = words[0].lower()
     for at, word in enumerate(words):
         small = word.lower()
-        if at > 1 and (small in PREPOSITIONS or is_state(small) or is_gerund(small)):
+        ends = small in PREPOSITIONS | RELATIVES or is_state(small) or is_gerund(small)
+        if at > 1 and (ends or (at > 2 and small in DETERMINERS)):
             break
         head = small
     return head
 
 
-def _with_do(verb: str, rest: Words, noun: str, kind: bool) -> Frame | None:
+def _with_do(verb: str, rest: Words, noun: str, kind: str) -> Frame | None:
+    if not noun and (frame := _appearing(verb, rest)):
+        return frame
     found = split_at_verb(rest)
     around = around_object(found[2]) if found else None
-    if found is None or around is None or found[1] in _NOT_DOING:
+    if found is None or around is None:
         return None
     subject, base, _ = found
+    if base in _MEANING and not noun and around[0] == ("for" if base == "stand" else ""):
+        return Frame(Slot.MEANING, verb, subject, joined(base, around[0]), around[1])
+    if base in _NOT_DOING | _MEANING:
+        return None
     before, after = joined(base, around[0]), around[1]
     if base in _SAYING:
         if noun not in ("", "word", "words", "letters", "letter", "name", "number"):
@@ -179,11 +221,20 @@ def _with_do(verb: str, rest: Words, noun: str, kind: bool) -> Frame | None:
     return Frame(slot, verb, subject, before, after, noun, kind, verb=base)
 
 
-def _with_can(verb: str, rest: Words, noun: str, kind: bool) -> Frame | None:
+def _appearing(verb: str, rest: Words) -> Frame | None:
+    """What does it look like?, What does he seem to be doing?, What does it like to eat?"""
     small = [word.lower() for word in rest]
-    if small[:2] == ["be", "seen"] and small[-1] not in PREPOSITIONS:
-        return Frame(Slot.THING, verb, None, after=" ".join(rest), noun=noun, kind=kind)
-    if small[:2] in (["you", "see"], ["we", "see"]) and small[-1] not in PREPOSITIONS:
-        after = " ".join(rest[2:])
-        return Frame(Slot.THING, verb, small[0], small[1], after, noun=noun, kind=kind)
-    return None
+    if small[-1] == "like" and small[-2] in _LOOKING and (subject := read_subject(rest[:-2])):
+        return Frame(Slot.LOOKS, verb, subject, small[-2])
+    if small[-3:] == ["to", "be", "doing"] and small[-4] in ("appear", "seem"):
+        subject = read_subject(rest[:-4])
+        return Frame(Slot.ACTIVITY, verb, subject, f"{small[-4]} to be") if subject else None
+    at = len(small) - 3
+    if at < 1 or small[at] not in _WANTING or small[at + 1] != "to" or not is_verb(small[-1]):
+        return None
+    subject = read_subject(rest[:at])
+    if subject is None:
+        return None
+    if small[-1] == "do":
+        return Frame(Slot.VERB, verb, subject, f"{small[at]} to")
+    return Frame(Slot.THING, verb, subject, " ".join(small[at:]), verb=small[-1])

@@ -13,12 +13,14 @@ DETERMINERS = word_set(
 )
 PRONOUNS = word_set("it he she they this that these those you we")
 BE = word_set("is are was were")
-AUXILIARIES = BE | word_set("does do did can could has have had will would should")
+AUXILIARIES = BE | word_set("does do did can could has have had will would should might must")
+RELATIVES = word_set("that who which whose where")
 PREPOSITIONS = word_set(
     "on in at under underneath over above below behind beside between near by with from of to"
     " inside outside into onto around across along against through beneath among off toward"
     " towards next atop upon for about after before during without up down past like beyond"
 )
+POINTS = word_set("north south east west northeast northwest southeast southwest")
 PLACE_PREPOSITIONS = word_set(
     "on in at under underneath over above below behind beside between near by inside outside"
     " next across along against around beneath among to atop through up down"
@@ -50,14 +52,22 @@ MASS = word_set(
     " nylon polyester carpet fabric cloth wicker bamboo graffiti art music whiskey vodka"
     " lemonade syrup oil vinegar toothpaste shampoo soap lotion text vanilla perfume deodorant"
     " medicine sunshine moss ivy foliage vegetation greenery shrubbery underwear footwear toast"
-    " tofu yogurt guacamole salsa gravy turkey lamb steak"
+    " tofu yogurt guacamole salsa gravy turkey lamb steak clay wax hardwood champagne"
+    " whipped cocoa mulch algae seaweed lava steam mist frost hail lightning electricity cash money"
+    " meat dough flour batter land rainfall precipitation calcite quartz talc limestone sandstone"
+    " slate pumice basalt obsidian mica shale chalk coal farmland grassland woodland flannel"
 )
+PAIRS = word_set(
+    "glasses sunglasses scissors goggles binoculars pliers tongs jeans shorts pants trousers"
+    " headphones tweezers"
+)
+"""Single things with plural names: a pair of scissors."""
 BALLS = word_set("baseball football basketball volleyball softball frisbee")
 PLURAL_ONLY = word_set(
     "people police cattle jeans pants shorts scissors sunglasses glasses goggles clothes"
     " trousers headphones earphones binoculars tongs pliers pajamas leggings tights fries men"
     " women children feet teeth mice geese bricks khakis sweatpants overalls sandals pedestrians"
-    " skis vegetables"
+    " skis vegetables ml oz kg cm mm lbs mph flip-flops headphones tweezers crackers"
 )
 COUNT = word_set(
     "tv nightstand cellphone skateboarder snowboarder selfie labrador frisbee dvd suv wetsuit"
@@ -75,7 +85,9 @@ COUNT = word_set(
     " plane fork dress uniform house forest sky burger peach seagull net piano counter game head"
     " shadow reflection pilot log traffic-light chief model author player card giant miniature"
     " chef clerical commercial individual animal human mammal reptile plant vegetable container"
-    " cover antique original mobile"
+    " cover antique original mobile website webpage modality hashtag username app bunting terrier"
+    " storefront cop daughter pedestrian teen pickup beanie bandana pan closet bar root seed hip"
+    " dam roundabout trial cherry"
 )
 """Count nouns that the lexicon does not know, or knows as adjectives too."""
 MASS_OR_NOUN = word_set(
@@ -90,7 +102,8 @@ ING_NOUNS = word_set(
 )
 COMPOUND = word_set(
     "pizza sandwich cake soup juice tea bread sauce shoe tree ball bus train window floor road"
-    " fence glove sock tie bear racket door salad burger pie muffin donut doughnut sign"
+    " fence glove sock tie bear racket door salad burger pie muffin donut doughnut sign bottle box"
+    " can jar bag carton packet tube pod bar court field station shop store"
 )
 """Nouns whose kinds are named before them: a tennis ball, a pepperoni pizza, tennis shoes."""
 ATTRIBUTES = word_set(
@@ -99,21 +112,29 @@ ATTRIBUTES = word_set(
     " month plate country city state team nationality gender speed limit denomination logo"
     " writer artist company airline station destination street website url letter phrase code"
     " maker amount percentage value colony continent ocean airport route initial surname"
-    " password channel"
+    " password channel age height total sum"
 )
 """Heads of "What is the ...?" whose answers are taken as they are written."""
+FIGURED = word_set("number price year temperature age score total sum amount limit speed height")
+"""Heads of "What is the ...?" that are told in figures."""
 UNCERTAIN_HEADS = word_set(
-    "job profession occupation purpose reason point difference relationship meaning expression"
-    " weather mood position result problem matter theme message function role effect cause topic"
-    " opposite status main best rest lady's man's woman's this that age height ingredient"
+    "point difference result matter main best rest lady's man's woman's this that"
 )
-KINDS = word_set("piece item kind type sort style breed variety species form")
+ROLES = word_set(
+    "job profession occupation purpose reason relationship meaning expression position"
+    " problem theme function role effect cause topic opposite status use emotion feeling advice"
+    " warning conclusion step action"
+)
+"""Heads of "What is the ...?" whose answers may be anything: they are put in quotation marks."""
+KINDS = word_set("piece item kind type sort style breed variety species form flavor flavour")
 BRANDS = word_set("brand make model")
 WRITTEN_NOUNS = word_set("word words letter letters phrase text name message sentence title")
 NAMED_NOUNS = word_set("number year time date price age score")
+NAMED_ONLY = word_set("brand make model team street song movie channel")
+"""What has names but no kinds: this is the brand "Dove"."""
 PROPER_KINDS = word_set(
     "company airline brand city country state continent colony store restaurant bank website"
-    " airport ocean island planet who"
+    " airport ocean island planet who language holiday river mountain day month lake province"
 )
 THINGS = word_set(
     "animal object furniture vehicle fruit vegetable food bird dog cat insect fish flower plant"
@@ -121,6 +142,7 @@ THINGS = word_set(
     " category dish meal drink beverage container toy machine structure place meat clothing"
     " electronic shop activity event aircraft equipment dessert berry herb condiment topping pet"
     " mammal reptile art fabric material surface area landscape weapon gadget craft accessory"
+    " sauce organ species spice liquid pastry snack ingredient fungus mushroom toppings"
 )
 """Nouns whose kinds are common nouns, even when an answer is written with a capital."""
 UNSURE = frozenset(
@@ -135,6 +157,7 @@ UNSURE = frozenset(
     }
 )  # fmt: skip
 """Answers that are no answers: asked about in the fallback wording only."""
+SIDES = ("left", "right", "front", "back", "top", "bottom")
 ON = word_set(
     "beach street road sidewalk table couch sofa bed floor ground wall desk counter plate shelf"
     " roof hill boat bus train plane bench chair stove ramp horse elephant skateboard surfboard"
@@ -146,6 +169,7 @@ IN = word_set(
     " field snow basket background foreground garden yard hallway closet office air mirror woods"
     " desert mountains cage barn pen pool sink toilet refrigerator fridge oven microwave drawer"
     " middle center centre corner classroom hospital hotel garage kennel vase cup mug"
+    " lobe lung lungs brain liver kidney spleen chest abdomen ventricle hemisphere cortex restroom"
 )
 AT = word_set(
     "airport station zoo home restaurant school museum stadium intersection market bus-stop"

@@ -21,7 +21,7 @@ from asd_rewriter.plan import RewritePlan
 from asd_rewriter.samples import Sample, Turn
 
 FOLDER = Path(__file__).parent
-SETS = ("rows", "styles")
+SETS = ("rows", "styles", "further")
 EXAMPLES = FOLDER.parents[2] / "docs" / "asd-examples.md"
 CARD = TaskCard(
     name="frozen",
