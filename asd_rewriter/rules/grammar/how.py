@@ -39,6 +39,11 @@ def read_how(words: Words) -> Frame | None:
     if first in _DO and small[-1] in _LOOKING:
         subject = read_subject(words[1:-1])
         return Frame(Slot.PROPERTY, first, subject, small[-1]) if subject else None
+    if first in _DO:
+        found = split_at_base(words[1:])
+        if found is None or found[1] in ("be", "have") or small[-1] in PREPOSITIONS:
+            return None
+        return Frame(Slot.MANNER, first, found[0], joined(found[1], *found[2]))
     if first == "long" and verb in MODALS | {*_DO}:
         return _duration(verb, rest)
     if first == "far":
@@ -101,7 +106,7 @@ def _cost(verb: str, rest: Words) -> Frame | None:
 def read_why(words: Words) -> Frame | None:
     """Return the frame of a question, from the words after "Why"."""
     verb, rest = words[0].lower(), words[1:]
-    if len(rest) < 2 or rest[-1].lower() in PREPOSITIONS:
+    if len(rest) < 2 or rest[-1].lower() in PREPOSITIONS - {"up", "down"}:
         return None
     found = _predicate(verb, rest)
     if found is None or any(it.lower() in AUXILIARIES for it in found[1][1:]):

@@ -13,6 +13,7 @@ from asd_rewriter.rules.grammar.words import PREPOSITIONS, PRONOUNS, SIDES, THIN
 
 _OF_KIND = word_set("kind type sort style breed variety species flavor flavour")
 _FIGURES = re.compile(rf"[$€£]?\d[\d.,:/-]*(?: ?(?:{UNITS}))?")
+_DETERMINED = ("the", "a", "an")
 _LONG = word_set("caption statement sentence title headline")
 _MOST_WORDS = 5
 
@@ -62,12 +63,13 @@ def _behind(frame: Frame, claim: str) -> Filled | None:
         return Filled(claim, claim, definite=True)
     if claim.lower() in SIDES:
         return Filled(f"the {claim} {last}", claim, definite=True)
-    if claim.lower().endswith(f" {last}") and claim[0].isupper():
-        return Filled(claim, claim, definite=True)
+    if claim.lower().endswith(f" {last}") and claim.split()[0] not in _DETERMINED:
+        text = claim if claim[0].isupper() else f"the {claim}"
+        return Filled(text, claim, definite=True)
+    if last in ("year", "number", "page") and claim.isdigit():
+        return Filled(f"the {last} {claim}", claim, definite=True)
     words = claim.lower().split()
-    unfit = words[0] in PREPOSITIONS | {"the", "a", "an"} or (
-        is_gerund(words[0]) and last != "step"
-    )
+    unfit = words[0] in PREPOSITIONS | {*_DETERMINED} or (is_gerund(words[0]) and last != "step")
     if unfit or (len(words) > _MOST_WORDS and last not in _LONG):
         return None
     if last in THINGS and _is_common(claim):

@@ -6,7 +6,7 @@ import re
 
 from asd_rewriter.rules.grammar.doers import read_doer, read_having
 from asd_rewriter.rules.grammar.frames import Frame, Slot, joined
-from asd_rewriter.rules.grammar.lexicon import is_gerund, known
+from asd_rewriter.rules.grammar.lexicon import is_gerund, is_verb, known
 from asd_rewriter.rules.grammar.modals import MODALS
 from asd_rewriter.rules.grammar.tokens import (
     Words,
@@ -66,6 +66,8 @@ def read_who(words: Words) -> Frame | None:
             return None
         before = joined(acting[1], about[0])
         return Frame(Slot.THING, verb, acting[0], before, about[1], "who", quotes=True)
+    if verb in MODALS and is_verb(first) and last not in PREPOSITIONS:
+        return Frame(Slot.THING, verb, None, after=" ".join(rest), noun="who", quotes=True)
     if verb not in BE:
         return read_doer(words, who=True) if verb not in AUXILIARIES else None
     if first in PREPOSITIONS or first == "ahead" or is_gerund(first) or is_state(first):
@@ -108,7 +110,7 @@ def read_when(words: Words) -> Frame | None:
     if len(words) < 3:
         return None
     verb = words[0].lower()
-    if verb in _DO:
+    if verb in _DO or verb in MODALS:
         found = split_at_verb(words[1:])
         if found is None:
             return None
@@ -137,14 +139,19 @@ def read_after_preposition(words: Words) -> Frame | None:
         return None
     noun, verb, rest = small[2:at], small[at], words[at + 1 :]
     who = small[1] in ("whom", "who")
-    if who is bool(noun) or not all(known(word) for word in noun) or noun[-1:] == ["direction"]:
+    if (
+        (who and noun)
+        or (small[1] == "which" and not noun)
+        or not all(known(word) for word in noun)
+        or noun[-1:] == ["direction"]
+    ):
         return None
     found = _said(verb, rest)
     if found is None:
         return None
     before = joined(*found[1], small[0])
     asked = "who" if who else " ".join(noun)
-    slot = Slot.NAME if asked in ("year", "month", "time") else Slot.THING
+    slot = Slot.NAME if asked in ("year", "month", "time", "date") else Slot.THING
     return Frame(slot, verb, found[0], before, noun=asked, quotes=True)
 
 
@@ -155,7 +162,7 @@ def _said(verb: str, rest: Words) -> tuple[str, Words] | None:
         if found := split_at_gerund(rest):
             return found[0], [found[1], *found[2]]
         subject = read_subject(rest[:-1]) if is_state(last) else None
-        whole = read_subject(rest)
+        whole = None if last.endswith("ing") else read_subject(rest)
         return (subject, [last]) if subject else (whole, []) if whole else None
     if base := split_at_base(rest):
         return base[0], [base[1], *base[2]]

@@ -22,7 +22,7 @@ _TELL_ME = re.compile(
 _SAYS = re.compile(r"(?:.* )?tell me what (.+) (says|reads)", re.I)
 _SHORT_IS = re.compile(r"\b(what|who|where)(?:'|’)s\b|\A(what)s\b", re.I)
 _NAME = re.compile(
-    r"(?:name|identify|state|describe(?= the colou?r)) "
+    r"(?:name|identify|state|give|tell me|describe(?= the colou?r)) "
     r"((?:the|this|that|these|those) .+|it|this|that)",
     re.I,
 )
@@ -46,7 +46,7 @@ _CLASSED = re.compile(
 )
 _RELATIVE = re.compile(r"(?<=\w) (?:that|which|who) (?:is|are) (\w+)(?= \w)")
 _ASKING = re.compile(
-    r"(?:what|what's|whats|which|who|whose|where|when|why|how|name|identify|state|count|describe|tell)\b",
+    r"(?:what|what's|whats|which|who|whose|where|when|why|how|name|identify|state|count|describe|tell|give)\b",
     re.I,
 )
 _SEEN = r"(?:according to|based on|judging by|in|on|at) (?:the|this|that|its|these)"

@@ -165,7 +165,9 @@ def split_at_end(words: Words, endings: Words) -> tuple[str, str] | None:
     for ending in endings:
         if text.lower().endswith(f" {ending}"):
             before = words[: len(words) - len(ending.split())]
-            if len(before) > 2 and ending in PREPOSITIONS and is_state(before[-1].lower()):
+            last = before[-1].lower()
+            states = is_state(last) and (ending in PREPOSITIONS or ending in _BESIDE)
+            if len(before) > 1 and (states or (is_gerund(last) and ending in _PICTURED)):
                 before, ending = before[:-1], f"{before[-1].lower()} {ending}"
             read = read_long_subject if ending in _AFTER_CLAUSE else read_subject
             subject = read(before)
@@ -176,6 +178,8 @@ def split_at_end(words: Words, endings: Words) -> tuple[str, str] | None:
 
 _HERE = {"here", "there", "outside", "next"}
 _PARTICLES = {"back", "away", "together", "apart"}
+_BESIDE = ("next to", "in front of", "on top of")
+_PICTURED = ("a picture of", "a photo of")
 _AFTER_CLAUSE = ("called", "made of", "made out of", "made from")
 
 
@@ -184,4 +188,4 @@ def is_state(word: str) -> bool:
     return word in _STATES or is_participle(word)
 
 
-_STATES = ("visible", "present", "cut", "set", "hit", "shut")
+_STATES = ("visible", "present", "lit", "cut", "set", "hit", "shut")

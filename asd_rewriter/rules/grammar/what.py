@@ -74,13 +74,14 @@ def _with_be(verb: str, rest: Words, noun: str, kind: str) -> Frame | None:
     first, last = small[0], small[-1]
     if len(small) > 1 and first in _OFTEN and is_state(small[1]):
         first = small[1]
-    if first in PREPOSITIONS or small[:2] in _ALL_AROUND or (first in POINTS and "of" in small):
+    if first in PREPOSITIONS or small[:2] in _ALL_AROUND or _is_near(small):
         ends = last in PREPOSITIONS | PRONOUNS and last not in ("it", "this", "them")
         thing = Frame(Slot.THING, verb, "there", after=text, noun=noun, kind=kind)
         return None if ends or first in ("like", "about", "for", "with") else thing
     if first in _TEXTS and len(rest) > 2 and not noun:
         return Frame(Slot.QUOTE, verb, None, after=text)
     compares = "than" in small and (first.endswith("er") or first in ("more", "less"))
+    compares = compares or (first in ("closest", "nearest") and small[1:2] == ["to"])
     if is_gerund(first) or is_state(first) or compares:
         ends = last in PREPOSITIONS and len(rest) > 1
         doing = small[1] if first == "being" and len(small) > 1 else first
@@ -90,6 +91,11 @@ def _with_be(verb: str, rest: Words, noun: str, kind: str) -> Frame | None:
     if not noun and (frame := read_to_do(verb, rest)):
         return frame
     return _with_gerund(verb, rest, noun, kind) or _with_subject(verb, rest, noun, kind)
+
+
+def _is_near(small: Words) -> bool:
+    """Whether words tell a place: north of the lake."""
+    return "of" in small and (small[0] in POINTS or small[0] == "ahead")
 
 
 _ALL_AROUND = (["all", "over"], ["all", "around"])

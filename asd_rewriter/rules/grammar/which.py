@@ -60,7 +60,7 @@ def read_which(words: Words) -> Frame | None:
     if words[0].lower() == "year's" and at == 2 and " ".join(rest).lower() == "this":
         return Frame(Slot.NUMBERED, verb, "this", f"the {noun[1]} of", noun="year")
     if noun[0] in _SIDED and verb in BE:
-        return _side(noun, verb, rest)
+        return _side(noun, verb, rest) or read_what(verb, rest, " ".join(noun))
     if noun[0] in _PARTS:
         return None
     if not all(known(word) and word not in PREPOSITIONS for word in noun):

@@ -87,7 +87,7 @@ COUNT = word_set(
     " chef clerical commercial individual animal human mammal reptile plant vegetable container"
     " cover antique original mobile website webpage modality hashtag username app bunting terrier"
     " storefront cop daughter pedestrian teen pickup beanie bandana pan closet bar root seed hip"
-    " dam roundabout trial cherry"
+    " dam roundabout trial cherry light"
 )
 """Count nouns that the lexicon does not know, or knows as adjectives too."""
 MASS_OR_NOUN = word_set(
