@@ -25,7 +25,7 @@ from asd_rewriter.sources.errors import InputRefused
 from asd_rewriter.sources.opening import open_source
 from asd_rewriter.sources.output import staged
 from asd_rewriter.sources.samples import SourceSample, SourceSamples, detect, rewritten_row
-from asd_rewriter.sources.writers import encoded, open_writer
+from asd_rewriter.sources.writers import Writer, encoded, open_writer
 
 __all__ = ["DatasetReport", "detect_card", "rewrite_dataset"]
 
@@ -151,13 +151,14 @@ def _write(
         number = 0
         for done in stream:
             row = done.before.row.spot.row
-            for bad in rest.between(number, row):
-                writer.write(bad)
+            if row > number + 1:
+                rest.write(writer, number, row)
             number = row
             writer.write(rewritten_row(done, samples.card))
-            _write_changes(changes, done)
-        for bad in rest.between(number, samples.rows + 1):
-            writer.write(bad)
+            if done.new:
+                _write_changes(changes, done)
+        if samples.rows > number:
+            rest.write(writer, number, samples.rows + 1)
 
 
 @dataclass
@@ -167,14 +168,12 @@ class _Rest:
     source: Source
     _rows: Iterator[RawRow] | None = None
 
-    def between(self, one: int, two: int) -> Iterator[RawRow]:
-        """Yield the rows between two row numbers."""
-        if two - one < 2:
-            return
+    def write(self, writer: Writer, one: int, two: int) -> None:
+        """Write the rows between two row numbers, at least one."""
         self._rows = self._rows or self.source.rows()
         for row in self._rows:
             if row.spot.row > one:
-                yield row
+                writer.write(row)
             if row.spot.row == two - 1:
                 return
 

@@ -104,9 +104,9 @@ class _Text:
             if self.at < len(self.window) or self._at_end:
                 return
 
-    def skip_comma(self) -> bool:
-        """Go on past a comma to the next row, if there is one and the window reaches far enough."""
-        found = _COMMA.match(self.window, self.at)
+    def skip_comma(self, to: int) -> bool:
+        """Go on past a row's end and a comma to the next row, if the window reaches that far."""
+        found = _COMMA.match(self.window, to)
         if found is None or len(self.window) - found.end() <= self.reach:
             return False
         self.move(found.end())
@@ -133,11 +133,12 @@ def _array_rows(text: _Text) -> Iterator[RawRow | UnreadableRow]:
         if end - text.at > text.reach:
             yield _too_long(text)
             return
-        row = text.window[text.at : end]
-        text.move(end)
-        yield RawRow(Spot(line, text.row), value, _on_one_line(row))
-        if text.skip_comma():
+        found = RawRow(Spot(line, text.row), value, _on_one_line(text.window[text.at : end]))
+        if text.skip_comma(end):
+            yield found
             continue
+        text.move(end)
+        yield found
         text.skip_space()
         mark = text.peek()
         if mark == "]":

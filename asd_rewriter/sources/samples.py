@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 from zlib import crc32
 
 from asd_rewriter.answer_rules import Wrong, canonical_answer
@@ -24,6 +23,7 @@ from asd_rewriter.sources.conversations import (
     Conversation,
     RowTurn,
     Strip,
+    framed,
     put_together,
     stripping,
     take_apart,
@@ -121,7 +121,7 @@ class SourceSamples:
             mark = _GOOD
             if seen.repeats(content[0].id):
                 mark |= _REPEATED
-            if native_value(content, {}, self.card) is row.value:
+            if self._stays(content):
                 mark |= _AS_IT_IS
             marks.append(mark)
             yield SourceSample(row, mark, self._read, content)
@@ -145,6 +145,15 @@ class SourceSamples:
             raise BadRow(rule, message, row.id)
         answer = canonical_answer(found, turn.answer)
         return Turn(question=turn.question, answer=answer, format=found, references=turn.references)
+
+    def _stays(self, content: Content) -> bool:
+        """Whether a row has each turn's one instruction already."""
+        said, turns = content
+        for own, turn in zip(said.turns, turns, strict=True):
+            asked = with_instruction(turn.question, turn.format, self.card.instructions)
+            if framed(own, asked) != own.text:
+                return False
+        return True
 
     @cached_property
     def _strip(self) -> Strip:
@@ -180,15 +189,11 @@ def rewritten_row(done: RewrittenSample[SourceSample], card: TaskCard) -> RawRow
     sample = done.before
     if sample.as_it_is and not done.new:
         return sample.row
-    return RawRow(sample.row.spot, native_value(sample.content, done.new, card))
-
-
-def native_value(content: Content, new: Mapping[int, Turn], card: TaskCard) -> dict[str, Any]:
-    """Return a row's value with `new` turns in place of its own; the same object if equal."""
-    said, native = content
-    turns = [new.get(index, turn) for index, turn in enumerate(native)] if new else native
+    said, native = sample.content
+    turns = [done.new.get(index, turn) for index, turn in enumerate(native)]
     questions = [with_instruction(it.question, it.format, card.instructions) for it in turns]
-    return put_together(said, questions, {index: turn.answer for index, turn in new.items()})
+    answers = {index: turn.answer for index, turn in done.new.items()}
+    return RawRow(sample.row.spot, put_together(said, questions, answers))
 
 
 class _SeenIds:
