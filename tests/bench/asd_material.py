@@ -1,4 +1,4 @@
-"""A synthetic set shaped like CoIN's question tasks: LLaVA rows, written line by line."""
+"""A synthetic set shaped like CoIN's question tasks: LLaVA rows in one JSON array."""
 
 from __future__ import annotations
 
@@ -40,10 +40,11 @@ def rows(number: int, distinct: bool, seed: int = 0) -> Iterator[dict[str, Any]]
 
 
 def write(path: Path, number: int, distinct: bool) -> None:
-    """Write the rows as JSON lines."""
+    """Write the rows as one JSON array on one line, as CoIN's files are."""
     with path.open("w", encoding="utf-8") as file:
-        for row in rows(number, distinct):
-            file.write(json.dumps(row) + "\n")
+        for index, row in enumerate(rows(number, distinct)):
+            file.write((", " if index else "[") + json.dumps(row))
+        file.write("]")
 
 
 def _title(rng: Random, index: int) -> tuple[str, str]:

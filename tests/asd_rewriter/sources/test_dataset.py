@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -280,3 +281,36 @@ def test_the_package_offers_the_call_and_stays_light() -> None:
     assert asd_rewriter.rewrite_dataset is rewrite_dataset
     with pytest.raises(AttributeError):
         asd_rewriter.nothing  # noqa: B018
+
+
+def test_a_row_that_stays_is_written_as_it_came(tmp_path: Path) -> None:
+    text = json.dumps(colours(1)[0] | {"name": "\u00e9"}).replace('"extra": 0', '"extra":  1.50')
+    assert "\\u00e9" in text
+    (tmp_path / "rows.json").write_text(f"[{text} ,\n{text}]")
+    rewrite_dataset(tmp_path / "rows.json", tmp_path / "out", card(), 0)
+    assert (tmp_path / "out/train.json").read_text() == f"[\n{text},\n{text}\n]\n"
+
+
+def test_rows_over_several_lines_become_one_line_each(tmp_path: Path) -> None:
+    rows = [*colours(3), {"id": "bad"}]
+    (tmp_path / "rows.json").write_text(json.dumps(rows, indent=1))
+    rewrite_dataset(tmp_path / "rows.json", tmp_path / "out", card(), 0, kind=Kind.JSONL)
+    assert read(tmp_path / "out") == rows
+
+
+def test_a_row_that_changes_between_readings_is_refused(tmp_path: Path) -> None:
+    source = write(tmp_path / "rows.json", colours(20))
+
+    def damage(stage: str, done: int, total: int | None) -> None:
+        if stage == "read":
+            write(source, [{"id": "x"}] * 20)
+
+    with pytest.raises(InputRefused, match="is not what it was"):
+        rewrite_dataset(source, tmp_path / "out", card(), 100, on_progress=damage)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_garbage_collector_is_left_as_it_was(tmp_path: Path) -> None:
+    before = gc.get_threshold()
+    rewrite_dataset(write(tmp_path / "rows.json", colours(5)), tmp_path / "out", card())
+    assert gc.get_threshold() == before
