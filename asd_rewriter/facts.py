@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from asd_rewriter.answers import Box, parse_box, parse_options
 from asd_rewriter.formats import OPTION_LETTERS, AnswerFormat
@@ -34,7 +34,8 @@ From a box to a short answer is the way back: what is at a place, instead of whe
 """
 
 
-class Fact(NamedTuple):
+@dataclass(frozen=True)
+class Fact:
     """A turn, read: `question` without an option list that it can do without, `answer` in words.
 
     `accepted` are further right answers. `options` (multiple choice) and `box` are native.
