@@ -1,14 +1,15 @@
-"""What two lexicon packages know about single words: part of speech, inflections, a or an.
+"""What a lexicon package knows about single words: part of speech and inflections.
 
-Both are loaded on first use: the service starts without them.
+It is loaded on first use: the service starts without it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache, lru_cache
-from typing import Any, cast
+from typing import cast
 
+from asd_rewriter.rules.grammar.articles import takes_an
 from asd_rewriter.rules.grammar.words import COUNT, ING_NOUNS, MASS, PLURAL_ONLY
 
 Inflections = dict[str, tuple[str, ...]]
@@ -27,13 +28,6 @@ def _inflections_of() -> Callable[[str, str], tuple[str, ...]]:
     from lemminflect import getInflection
 
     return cast(Callable[[str, str], tuple[str, ...]], getInflection)
-
-
-@cache
-def _english() -> Any:
-    from inflect import engine
-
-    return engine()
 
 
 @lru_cache(maxsize=_CACHED)
@@ -88,13 +82,14 @@ def conjugated(verb: str, auxiliary: str) -> str | None:
 @lru_cache(maxsize=_CACHED)
 def with_article(phrase: str) -> str:
     """Return a phrase with a or an before it, by its sound."""
-    return str(_english().a(phrase))
+    return f"an {phrase}" if takes_an(phrase) else f"a {phrase}"
 
 
-@lru_cache(maxsize=_CACHED)
 def plural(noun: str) -> str:
-    """Return a noun's plural."""
-    return str(_english().plural_noun(noun))
+    """Return the plural of a noun, or of a phrase that ends in one."""
+    before, space, head = noun.rpartition(" ")
+    forms = inflected(head, "NNS")
+    return f"{before}{space}{forms[0] if forms else head}"
 
 
 @lru_cache(maxsize=_CACHED)
