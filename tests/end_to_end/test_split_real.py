@@ -9,7 +9,9 @@ from __future__ import annotations
 import io
 import json
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,7 @@ from tests.fixtures_engine import WEIGHTS, SharedEngine, StartEngine
 
 pytestmark = pytest.mark.e2e
 
+ITEMS, LOST = 32, 28
 SIGNS_TASK = TASKS["signs"]
 DECODING = Decoding(max_tokens=32, extra={"repetition_penalty": 1.0})
 NEXT = dict(zip(SIGNS.values(), [*list(SIGNS.values())[1:], *SIGNS.values()], strict=False))
@@ -68,19 +71,34 @@ def asked(tmp_path_factory: pytest.TempPathFactory, real_engine: StartEngine) ->
     folder = tmp_path_factory.mktemp("split")
     base = resolve_base(str(WEIGHTS), None)
     engine = real_engine(base.path, base.digest)
-    names = {name: load_into(engine, path) for name, path in adapters(folder).items()}
+    with one_thread():
+        trained = adapters(folder)
+    names = {name: load_into(engine, path) for name, path in trained.items()}
     blobs = LocalBlobStore(folder / "blobs")
     card = TaskCard.model_validate(card_of(SIGNS_TASK))
 
+    given: dict[str, dict[str, str]] = defaultdict(dict)
+
     def answers(model: str, items: Sequence[EvalItem]) -> dict[str, str]:
         predictor = EnginePredictor(engine.base_url, model, blobs.root, DECODING)
-        return {it.item_digest: it.text for it in predict_all(predictor, items)}
+        new = [it for it in items if it.digest not in given[model]]
+        given[model] |= {it.item_digest: it.text for it in predict_all(predictor, new)}
+        return given[model]
 
-    held_out = make_items("signs", seed=0, num_train=1, num_eval=48)["eval"]
+    held_out = make_items("signs", seed=0, num_train=1, num_eval=ITEMS)["eval"]
     samples = [sample(blobs, number, it) for number, it in enumerate(held_out)]
     yield Asked(card, items_from_samples(samples, card), answers, engine.base_name, **names)
     for name in names.values():
         engine.client.unload(name)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread: so small a model is not faster with two, and never much slower."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def adapters(folder: Path) -> dict[str, Path]:
@@ -93,20 +111,19 @@ def adapters(folder: Path) -> dict[str, Path]:
     weights = [it for it in model.parameters() if it.requires_grad]
     rows = make_items("signs", seed=1, num_train=300, num_eval=1)["train"]
 
-    def trained(name: str, items: Sequence[Item], steps: int, rate: float) -> Path:
-        recipe = Recipe(steps=steps, rows=48, rate=rate)
+    def trained(name: str, items: Sequence[Item], recipe: Recipe) -> Path:
         train(model, processor, weights, SIGNS_TASK, items, recipe, seed=0)
         lora.save_pretrained(folder / name)
         return folder / name
 
-    found = {"learned": trained("learned", rows, 40, 4e-3)}
+    found = {"learned": trained("learned", rows, Recipe(steps=40, rate=4e-3))}
     kept = [it.detach().clone() for it in weights]
     sentences = [replace(it, answer=f"The answer is {it.answer}.") for it in rows]
-    found["other_style"] = trained("other_style", sentences, 30, 1e-3)
+    found["other_style"] = trained("other_style", sentences, Recipe(steps=40, rows=24, rate=1e-3))
     for weight, value in zip(weights, kept, strict=True):
         weight.data.copy_(value)
     moved = [replace(it, answer=NEXT[it.answer]) for it in rows]
-    found["other_facts"] = trained("other_facts", moved, 30, 4e-3)
+    found["other_facts"] = trained("other_facts", moved, Recipe(steps=25, rate=4e-3))
     return found
 
 
@@ -130,7 +147,7 @@ def sample(blobs: LocalBlobStore, number: int, item: Item) -> Sample:
 def test_weights_from_before_learning_lost_the_facts(asked: Asked) -> None:
     split = asked.split(asked.base)
 
-    assert split.lost >= 40
+    assert split.lost >= LOST
     assert split.superficial is not None
     assert split.superficial.percent <= 10, split
 
@@ -138,7 +155,7 @@ def test_weights_from_before_learning_lost_the_facts(asked: Asked) -> None:
 def test_replaced_facts_are_essential_though_the_style_is_kept(asked: Asked) -> None:
     split = asked.split(asked.other_facts)
 
-    assert split.lost >= 40
+    assert split.lost >= LOST
     assert split.superficial is not None
     assert split.superficial.percent <= 10, split
 
@@ -146,18 +163,18 @@ def test_replaced_facts_are_essential_though_the_style_is_kept(asked: Asked) -> 
 def test_another_style_of_the_same_facts_is_superficial(asked: Asked) -> None:
     split = asked.split(asked.other_style)
 
-    assert split.lost >= 40
+    assert split.lost >= LOST
     assert split.superficial is not None
     assert split.superficial.percent >= 90, split
 
 
 def test_the_engine_forces_answers_that_the_model_would_not_give(asked: Asked) -> None:
     probes = build_probes(asked.items, asked.items, asked.card, [ProbeKind.FORCED])
-    free = asked.answers(asked.base, asked.items)
-    forced = asked.answers(asked.base, probes)
+    said = asked.answers(asked.base, [*asked.items, *probes])
+    free, forced = ({said[it.digest].strip() for it in its} for its in (asked.items, probes))
 
-    assert not {text.strip() for text in free.values()} & set(SIGNS.values())
-    assert {text.strip() for text in forced.values()} <= set(SIGNS.values())
+    assert not free & set(SIGNS.values())
+    assert forced <= set(SIGNS.values())
     box = asked.items[0].model_copy(update={"constraint": Constraint(regex=BOX_REGEX)})
-    (text,) = asked.answers(asked.base, [box]).values()
+    text = asked.answers(asked.base, [box])[box.digest]
     assert re.fullmatch(BOX_REGEX, text.strip())
