@@ -94,7 +94,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory, real_engine: StartEngine) ->
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch use one thread: so small a model is not faster with two, and never much slower."""
+    """Let torch use one thread: on a busy machine two wait for each other at every step."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
