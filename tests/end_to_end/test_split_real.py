@@ -175,6 +175,8 @@ def test_the_engine_forces_answers_that_the_model_would_not_give(asked: Asked) -
 
     assert not free & set(SIGNS.values())
     assert forced <= set(SIGNS.values())
-    box = asked.items[0].model_copy(update={"constraint": Constraint(regex=BOX_REGEX)})
+    # Made anew: a copy would keep the digest of the item without a constraint.
+    constraint = {"constraint": Constraint(regex=BOX_REGEX)}
+    box = EvalItem.model_validate(asked.items[0].model_dump() | constraint)
     text = asked.answers(asked.base, [box])[box.digest]
     assert re.fullmatch(BOX_REGEX, text.strip())
