@@ -29,7 +29,7 @@ def main() -> int:
     """Run the loop in a fresh state folder and print the figures."""
     with tempfile.TemporaryDirectory(prefix="retain-bench-") as folder:
         state_dir = Path(folder)
-        with running_service(state_dir, _free_port()) as service:
+        with running_service(state_dir, free_port()) as service:
             figures = _measure(state_dir, service.url)
     sys.stdout.write(json.dumps(figures) + "\n")
     return 0 if figures["failed_requests"] == 0 else 1
@@ -122,7 +122,8 @@ class ChatLoad:
         client.close()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that is free on loopback now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
