@@ -31,7 +31,7 @@ console = Console(stderr=True)
 PAIRS = 5
 ITEMS = 200
 SLICE = 100
-"""Items after which the clients change places: on few cores an engine's pace drifts by the second."""
+"""Items after which the clients change places: an engine's pace drifts by the second."""
 IN_FLIGHT = 16
 
 
