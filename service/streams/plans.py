@@ -126,11 +126,11 @@ def resolve_plan(stream: StreamRow, options: TaskOptions, parent: int | None) ->
 def count_answers(plan: TaskPlan, policy: GatePolicy, num_old: int) -> tuple[int, int]:
     """Return how many answers evaluation asks for: in any case, and at most.
 
-    In any case: the new version on all tasks, the base on the new one. At most: the gate's whole
-    budget for version and parent, and all questions about lost answers. Fewer where splits are
-    small.
+    In any case: the new version on all tasks, base and parent on the new one. At most: the gate's
+    whole budget for version and parent, and all questions about lost answers. Fewer where splits
+    are small.
     """
-    always = plan.eval_limit * (num_old + 2)
+    always = plan.eval_limit * (num_old + 2 + (num_old > 0))
     more = max(0, policy.max_samples - plan.eval_limit) + MAX_QUESTIONS * plan.probe_limit
     return always, always + 2 * num_old * more
 

@@ -59,14 +59,16 @@ def plan_measurements(
     """Return what is missing for the last version of a lineage, base first, to be judged.
 
     Its own row is measured, and every cell on or below the diagonal that is not there, with the
-    zero-shot row. The parent is measured anew where it was asked fewer items than `limit` now says.
+    zero-shot row; the parent also on the task it had not learned, for forward transfer. The parent
+    is measured anew where it was asked fewer items than `limit` now says.
     """
     tasks = [session.get_one(TaskRow, v.task_id) for v in chain if v.task_id is not None]
     items = {task.id: tuple(items_of(blobs, task)[:limit]) for task in tasks}
     compared = {version.id for version in chain[-2:] if version.number}
     wanted = []
     for stage, version in enumerate(chain):
-        for task in tasks if stage == 0 else tasks[:stage]:
+        seen = tasks if version is chain[-2] or stage == 0 else tasks[:stage]
+        for task in seen:
             cell = session.get(CellRow, (version.id, task.id))
             again = version.id in compared and cell is not None and cell.n < len(items[task.id])
             if cell is None or again:

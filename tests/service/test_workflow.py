@@ -63,7 +63,7 @@ def test_a_second_task_stands_on_the_first(plane: Plane) -> None:
     with plane.db.read() as session:
         version = session.scalars(select(VersionRow).where(VersionRow.number == 2)).one()
     assert version.rank == 8
-    assert count(plane, CellRow) == 5  # two by the base, one by @1, two by @2
+    assert count(plane, CellRow) == 6  # both by base, @1 and @2
 
 
 def forget_old_tasks(plane: Plane) -> None:
@@ -369,7 +369,7 @@ def test_deaths_in_a_row_finish_the_job_once(plane: Plane, monkeypatch: pytest.M
         plane.restart()
 
     assert plane.wait(job_id)["state"] == "succeeded"
-    finished_once(plane, job_id, num_tasks=2, num_cells=5)
+    finished_once(plane, job_id, num_tasks=2, num_cells=6)
 
 
 def finished_once(plane: Plane, job_id: str, num_tasks: int, num_cells: int) -> None:

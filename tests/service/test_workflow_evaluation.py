@@ -55,7 +55,7 @@ def test_more_items_are_asked_until_the_gate_can_tell(plane: Plane) -> None:
     task, _mean = verdict["checks"]
     assert 20 < task["n"] < 200
     assert cells_of(plane, "colours") == {0: 20, 1: task["n"], 2: task["n"]}
-    assert cells_of(plane, "shapes") == {0: 4, 2: 4}
+    assert cells_of(plane, "shapes") == {0: 4, 1: 4, 2: 4}
     told = [event["data"].get("message", "") for event in plane.events(job["id"])]
     assert any("undecided" in text for text in told)
 
@@ -73,6 +73,16 @@ def test_rows_that_are_there_twice_are_asked_and_counted_once(plane: Plane) -> N
     task = record(plane, 2, "verdict")["checks"][0]
     assert (job["state"], task["n"], task["available"]) == ("succeeded", 30, 30)
     assert cells_of(plane, "colours") == {0: 20, 1: 30, 2: 30}
+
+
+def test_forward_transfer_is_told(plane: Plane) -> None:
+    learned(plane)
+    plane.answer = lambda model, item: "no idea" if _by(plane, model, 0) else item.references[0]
+
+    plane.wait(plane.submitted("shapes"))
+
+    summaries = {it["name"]: it for it in record(plane, 2, "report")["summaries"]}
+    assert (summaries["forward_transfer"]["value"], summaries["forward_transfer"]["n"]) == (100, 4)
 
 
 def test_a_clear_loss_is_blocked_at_the_first_look(plane: Plane) -> None:
@@ -185,7 +195,7 @@ def test_a_death_while_more_is_asked_counts_nothing_twice(plane: Plane) -> None:
 
         plane.answer = answer
 
-    die_at(60)  # past the first look of 20 + 4 + 4
+    die_at(60)  # past the first look of 20 + 4 + 4 + 4
     job_id = plane.submitted("shapes")
     plane.wait_until(lambda: sum(asked.values()) >= 60)
     plane.restart()
@@ -195,7 +205,7 @@ def test_a_death_while_more_is_asked_counts_nothing_twice(plane: Plane) -> None:
     task = record(plane, 2, "verdict")["checks"][0]
     assert cells_of(plane, "colours") == {0: 20, 1: task["n"], 2: task["n"]}
     assert [times for times in asked.values() if times > 1] in ([], [2])  # the one it died at
-    assert count(plane, PredictionRow) == 20 + 2 * task["n"] + 2 * 4
+    assert count(plane, PredictionRow) == 20 + 2 * task["n"] + 3 * 4
 
 
 def _die(plane: Plane) -> NoReturn:
@@ -208,9 +218,9 @@ def test_the_cost_is_told_beforehand(plane: Plane) -> None:
     learned(plane)
     answer = plane.submit("shapes", params={"dry_run": "true"})
     plan = answer.json()
-    assert plan["answers"] == 3 * 20  # two tasks by the new version, one by the base
+    assert plan["answers"] == 4 * 20  # two tasks by the new version, one by base and parent
     budget = plane.client.get("/v1/streams/demo").json()["gate"]["max_samples"]
-    assert plan["answers_limit"] == 60 + 2 * (budget - 20 + 8 * 32)
+    assert plan["answers_limit"] == 80 + 2 * (budget - 20 + 8 * 32)
 
 
 @pytest.mark.parametrize("limit", [-1, 1.5, "3"])

@@ -69,8 +69,8 @@ def test_a_second_task_of_experts_asks_each_version_through_one_worker(plane: Pl
     job = plane.wait(plane.submitted("shapes", options={"parent": 1}))
 
     assert (job["state"], job["parent"]) == ("succeeded", 1)
-    assert len(plane.workers.made) == 2  # two tasks of @2, one worker; @1's answers are kept
-    assert count(plane, CellRow) == 5
+    assert len(plane.workers.made) == 3  # @1 of the first job; @1 on the new task; @2 on both
+    assert count(plane, CellRow) == 6
     assert plane.production() == 0
 
 
