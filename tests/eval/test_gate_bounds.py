@@ -66,6 +66,9 @@ def test_bounds_of_many_at_once_are_those_of_each():
 
 
 scores = st.lists(st.floats(0, 1), min_size=1, max_size=12)
+ROUNDING = 1e-12
+"""More than the error of a ratio summed in floats: weights 1e-8 from equal ones sum to 0 or less,
+though they are less likely, and their mean is 1e-8 away."""
 
 
 @given(scores, st.floats(0.001, 0.5), st.randoms(use_true_random=False))
@@ -74,7 +77,7 @@ def test_a_bound_lies_below_every_mean_that_is_as_likely(values, alpha, random):
     limit = NormalDist().inv_cdf(1 - alpha) ** 2
     weights = np.array([random.random() + 0.05 for _ in range(n)])
     weights /= weights.sum()
-    if -2 * np.log(n * weights).sum() <= limit:
+    if -2 * np.log(n * weights).sum() <= limit - ROUNDING:
         assert lower <= float(weights @ [0.0, *values]) + 1e-9
 
 
