@@ -9,7 +9,6 @@ from typing import Protocol
 import numpy as np
 
 from eval.errors import InvalidGateInput
-from eval.matrix import Cell
 from eval.sequential import Floats, combine, error_at, looks, lower_bounds
 from eval.verdicts import GatePolicy
 
@@ -88,9 +87,9 @@ class TaskEvidence:
 class Change:
     """A task's change, or the mean's (task None), with its bounds: now minus before, fractions.
 
-    `available` items there are (None: unknown). `next_look` counts the items to have for the look
-    after this one, within the budget; None: this was the last. A look that `may_decide` has enough
-    items and is one of those that share the error.
+    `available` items there are. `next_look` counts the items to have for the look after this one,
+    within the budget; None: this was the last. A look that `may_decide` has enough items and is one
+    of those that share the error.
     """
 
     task: str | None
@@ -99,7 +98,7 @@ class Change:
     lower: float
     upper: float
     n: int
-    available: int | None
+    available: int
     may_decide: bool
     next_look: int | None
 
@@ -142,7 +141,8 @@ def _looks(found: TaskEvidence, policy: GatePolicy, first: int | None) -> list[i
 
 
 def _bounds(evidence: Sequence[TaskEvidence], errors: Floats) -> tuple[Floats, Floats]:
-    """Bounds of all tasks at once: a block needs one task, so its error is shared out."""
+    """Bounds of all tasks at once. One check is enough to block, a task's or the mean's: that
+    error is shared out among them (Bonferroni)."""
     tallies = [_tally(found) for found in evidence]
     width = max(len(values) for values, _ in tallies)
     values_TV = np.full((len(tallies), width), _NO_CHANGE)
@@ -152,7 +152,7 @@ def _bounds(evidence: Sequence[TaskEvidence], errors: Floats) -> tuple[Floats, F
     lower, lost = lower_bounds(
         np.stack([values_TV, 1 - values_TV]),
         np.stack([counts_TV, counts_TV]),
-        np.stack([errors, errors / num_checks(len(tallies))]),
+        np.stack([errors, errors / (len(tallies) + 1)]),
     )
     return 2 * lower - 1, 1 - 2 * lost
 
@@ -160,7 +160,6 @@ def _bounds(evidence: Sequence[TaskEvidence], errors: Floats) -> tuple[Floats, F
 def mean_change(changes: Sequence[Change]) -> Change:
     """Return the change of the mean over tasks, each counting the same whatever its n."""
     measured = [change.measured for change in changes]
-    available = [change.available for change in changes if change.available is not None]
     return Change(
         task=None,
         before=float(np.mean([change.before for change in changes])),
@@ -168,54 +167,13 @@ def mean_change(changes: Sequence[Change]) -> Change:
         lower=combine(measured, [change.lower for change in changes]),
         upper=combine(measured, [change.upper for change in changes]),
         n=sum(change.n for change in changes),
-        available=sum(available) if available else None,
+        available=sum(change.available for change in changes),
         may_decide=all(change.may_decide for change in changes),
         next_look=None,
     )
-
-
-def num_checks(num_tasks: int) -> int:
-    """Return how many checks can block: every task's and the mean's (Bonferroni)."""
-    return num_tasks + 1
 
 
 def _tally(found: TaskEvidence) -> tuple[Floats, Floats]:
     change = np.asarray(found.after, float) - np.asarray(found.before, float)
     values, counts = np.unique(np.round(change, _SAME_CHANGE), return_counts=True)
     return (1 + values) / 2, counts.astype(float)
-
-
-def change_of_cells(
-    task: str, before: Cell, now: Cell, policy: GatePolicy, num_tasks: int
-) -> Change:
-    """Return a task's change with bounds from two accuracies alone, taken to be independent.
-
-    Raises:
-        InvalidGateInput: if the two were scored by another metric.
-    """
-    if now.metric != before.metric:
-        raise InvalidGateInput(
-            f"{task!r} was scored by {now.metric!r} now and by {before.metric!r} before. Score "
-            "both by the same metric."
-        )
-    error, n = 1 - policy.confidence, min(before.n, now.n)
-    return Change(
-        task=task,
-        before=before.accuracy / 100,
-        now=now.accuracy / 100,
-        lower=_at_least(now, before, error),
-        upper=-_at_least(before, now, error / num_checks(num_tasks)),
-        n=n,
-        available=None,
-        may_decide=n >= policy.min_samples,
-        next_look=None,
-    )
-
-
-def _at_least(cell: Cell, other: Cell, alpha: float) -> float:
-    """The lower bound of `cell` minus `other`; of all scores with a mean, 0 and 1 vary most."""
-    means = np.array([cell.accuracy / 100, 1 - other.accuracy / 100])
-    sizes = np.array([cell.n, other.n])
-    counts = np.stack([sizes * (1 - means), sizes * means], axis=-1)
-    bounds = lower_bounds([0.0, 1.0], counts, [alpha, alpha])
-    return 2 * combine(list(means), list(bounds)) - 1

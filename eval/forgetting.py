@@ -20,8 +20,9 @@ class TaskChange(BaseModel):
     """How one task stands now. Changes are in points, now minus then; negative is a loss.
 
     `parent` is None where the parent was not measured, as on a task it had not learned. `paired`
-    is the test against the parent, None where no item scores were at hand. The intervals are 95 %:
-    from the pairs where there are any, else from the two cells, which is wider.
+    is the test against the parent, None where no item scores were at hand. `since_learned` and the
+    95 % intervals are of the pairs where there are any, else of the two cells: these may be over
+    unequal numbers of items, and their interval is wider.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -90,12 +91,16 @@ def _change(
         now=now,
         just_learned=learned,
         parent=parent,
-        since_learned=now.accuracy - learned.accuracy,
+        since_learned=_difference(learned, now, paired_learned),
         since_parent=None if parent is None else now.accuracy - parent.accuracy,
         since_learned_interval=None if is_new else _interval(learned, now, paired_learned),
         since_parent_interval=None if parent is None else _interval(parent, now, paired),
         paired=paired,
     )
+
+
+def _difference(before: Cell, after: Cell, paired: PairedChange | None) -> float:
+    return after.accuracy - before.accuracy if paired is None else paired.change
 
 
 def _interval(before: Cell, after: Cell, paired: PairedChange | None) -> Interval:

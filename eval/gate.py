@@ -10,21 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from eval.errors import InvalidGateInput
-from eval.evidence import Change, TaskEvidence, change_of_cells, changes_of_items, mean_change
+from eval.evidence import Change, TaskEvidence, changes_of_items, mean_change
 from eval.gate_text import explain
-from eval.matrix import AccuracyMatrix
 from eval.verdicts import GateCheck, GatePolicy, GateVerdict, Outcome
 
-__all__ = [
-    "GateCheck",
-    "GatePolicy",
-    "GateVerdict",
-    "Outcome",
-    "TaskEvidence",
-    "judge",
-    "judge_last",
-]
+__all__ = ["GateCheck", "GatePolicy", "GateVerdict", "Outcome", "TaskEvidence", "judge"]
 
 _ROUNDING = 1e-9  # a bound that equals the limit passes, whatever the last float digit says
 
@@ -50,32 +40,6 @@ def judge(
     """
     changes = changes_of_items(evidence, policy, first) if evidence else []
     return _verdict(changes, policy, version, parent)
-
-
-def judge_last(matrix: AccuracyMatrix, policy: GatePolicy) -> GateVerdict:
-    """Judge a matrix's last version against the one before it by their accuracies alone.
-
-    For results without item scores: nothing more can be asked, and the two accuracies are taken to
-    be independent. That is blunter than `judge`, and safe as long as both versions find the same
-    items hard.
-
-    Raises:
-        InvalidGateInput: if the matrix holds the base alone, or a needed cell is missing.
-    """
-    if matrix.num_learned == 0:
-        raise InvalidGateInput("the base has no parent: only versions that learned are judged.")
-    row, parent, old = matrix.rows[-1], matrix.rows[-2], sorted(matrix.old_tasks)
-    for side in (row, parent):
-        missing = [task for task in old if task not in side.cells]
-        if missing:
-            raise InvalidGateInput(
-                f"{row.version} cannot be judged: {side.version} was not measured on the old task "
-                f"{missing[0]!r}. Evaluate {side.version} on it first."
-            )
-    changes = [
-        change_of_cells(task, parent.cells[task], row.cells[task], policy, len(old)) for task in old
-    ]
-    return _verdict(changes, policy, row.version, parent.version)
 
 
 def _verdict(

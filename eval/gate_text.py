@@ -105,9 +105,7 @@ def _next_look(wanted: Mapping[str, int]) -> str:
 
 def _way_out_undecided(deciding: Sequence[GateCheck], policy: GatePolicy) -> str:
     ways = []
-    if any(check.available is None for check in deciding):
-        ways.append("evaluate more items")
-    if any(check.available is not None and check.available > check.n for check in deciding):
+    if any((check.available or 0) > check.n for check in deciding):
         ways.append(f"ask more items (max_samples is {policy.max_samples})")
     if any(check.available == check.n for check in deciding):
         ways.append("give the old tasks larger evaluation splits")

@@ -14,7 +14,7 @@ from asd_rewriter.formats import AnswerFormat
 from eval.compliance import FormatCompliance, Kept
 from eval.export import accuracy_csv, figures_csv
 from eval.forgetting import task_changes
-from eval.gate import GatePolicy, judge_last
+from eval.gate import GatePolicy, GateVerdict, TaskEvidence, judge
 from eval.intervals import paired_changes
 from eval.matrix import AccuracyMatrix, Cell, MatrixRow
 from eval.probes import ProbeKind
@@ -47,7 +47,7 @@ def _round(
     since_parent, since_learned = paired_changes(before, now), paired_changes(learned, now)
     report = build_report(
         matrix,
-        judge_last(matrix, GatePolicy()),
+        _verdict(matrix, before, now),
         changes=task_changes(matrix, since_parent, since_learned),
         since_learned=since_learned,
         splits=splits,
@@ -59,6 +59,15 @@ def _round(
     accuracy_csv(matrix)
     figures_csv(report)
     return time.perf_counter() - started
+
+
+def _verdict(matrix: AccuracyMatrix, before: Scores, now: Scores) -> GateVerdict:
+    evidence = {
+        task: TaskEvidence([*scores.values()], [*now[task].values()])
+        for task, scores in before.items()
+    }
+    version, parent = matrix.rows[-1].version, matrix.rows[-2].version
+    return judge(evidence, GatePolicy(), version=version, parent=parent)
 
 
 def _measured() -> tuple[AccuracyMatrix, Scores, Scores, Scores]:

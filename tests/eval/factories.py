@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from asd_rewriter.cards import Metric, TaskCard
 from asd_rewriter.formats import AnswerFormat
 from asd_rewriter.samples import Sample, Turn
+from eval.gate import GatePolicy, GateVerdict, TaskEvidence, judge
 from eval.items import EvalItem
 from eval.matrix import AccuracyMatrix, Cell, MatrixRow
 
@@ -85,4 +86,24 @@ def three_tasks(n: int = 200) -> AccuracyMatrix:
         [8.0, 25.5, 31.0],
         n=n,
         stream="demo",
+    )
+
+
+def verdict_of(matrix: AccuracyMatrix, **policy: float) -> GateVerdict:
+    """Return the gate's verdict on a matrix's last row, as few items as can be changing."""
+    row, parent = matrix.rows[-1], matrix.rows[-2]
+
+    def scores(cell: Cell) -> list[float]:
+        right = round(cell.accuracy * cell.n / 100)
+        return [1.0] * right + [0.0] * (cell.n - right)
+
+    evidence = {
+        task: TaskEvidence(scores(parent.cells[task]), scores(row.cells[task]))
+        for task in matrix.old_tasks
+    }
+    return judge(
+        evidence,
+        GatePolicy.model_validate(policy),
+        version=row.version,
+        parent=parent.version,
     )

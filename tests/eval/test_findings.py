@@ -10,10 +10,9 @@ from eval.findings import (
     signed,
 )
 from eval.forgetting import task_changes
-from eval.gate import GatePolicy, judge_last
 from eval.intervals import paired_changes
 from eval.report import build_report
-from tests.eval.factories import matrix_of, three_tasks, upto
+from tests.eval.factories import matrix_of, three_tasks, upto, verdict_of
 from tests.eval.test_plots import split
 
 
@@ -23,7 +22,7 @@ def scores(right, n=200):
 
 def told(matrix=None, paired=None, **fields):
     matrix = matrix or three_tasks()
-    verdict = judge_last(matrix, GatePolicy())
+    verdict = verdict_of(matrix)
     changes = task_changes(matrix, paired)
     return findings(build_report(matrix, verdict, changes=changes, **fields))
 

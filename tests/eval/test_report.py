@@ -6,11 +6,11 @@ import pytest
 from eval.compliance import format_compliance
 from eval.errors import MatrixHole
 from eval.forgetting import TaskChange, find_worst_items, task_changes
-from eval.gate import GatePolicy, judge_last
 from eval.intervals import paired_changes
+from eval.matrix import AccuracyMatrix, Cell, MatrixRow
 from eval.report import ForgettingReport, build_report, flatten
 from eval.report_markdown import to_markdown
-from tests.eval.factories import item, three_tasks, upto
+from tests.eval.factories import item, three_tasks, upto, verdict_of
 from tests.eval.test_plots import split
 
 EVIL = "a|b <script>alert(1)</script> [x](y) \n# head"
@@ -18,7 +18,7 @@ EVIL = "a|b <script>alert(1)</script> [x](y) \n# head"
 
 def report(**fields):
     matrix = three_tasks()
-    return build_report(matrix, judge_last(matrix, GatePolicy()), **fields)
+    return build_report(matrix, verdict_of(matrix), **fields)
 
 
 def lost(count, task="classes", **fields):
@@ -45,6 +45,28 @@ def test_changes_carry_intervals_from_the_cells():
     assert classes.since_learned_interval.high < -20
     assert (counts.since_parent_interval, counts.since_learned_interval) == (None, None)
     assert {change.paired for change in (classes, science, counts)} == {None}
+
+
+def test_what_was_asked_more_since_is_compared_on_the_items_of_both_times():
+    learned = {f"i{k}": float(k < 80) for k in range(100)}
+    now = {f"i{k}": float(k < 80 or k >= 100) for k in range(400)}  # all the later ones are right
+    rows = [
+        MatrixRow(version="s@0"),
+        MatrixRow(version="s@1", task="a", cells={"a": cell_of(learned)}),
+        MatrixRow(version="s@2", task="b", cells={"a": cell_of(now), "b": cell_of(learned)}),
+    ]
+    matrix = AccuracyMatrix(tasks=("a", "b"), rows=tuple(rows))
+
+    paired = paired_changes({"a": learned}, {"a": now})
+    change = task_changes(matrix, paired, paired)[0]
+
+    assert (change.since_learned, change.paired.n) == (0, 100)  # the cells differ by 15 points
+    assert change.since_learned_interval.low <= 0 <= change.since_learned_interval.high
+
+
+def cell_of(scores):
+    accuracy = 100 * sum(scores.values()) / len(scores)
+    return Cell(accuracy=accuracy, n=len(scores), metric="exact_match")
 
 
 def test_changes_carry_the_paired_test_where_item_scores_are_known():
@@ -168,7 +190,7 @@ def test_a_report_keeps_at_most_twelve_items():
 
 def test_there_is_no_report_on_the_base():
     matrix = three_tasks()
-    verdict = judge_last(matrix, GatePolicy())
+    verdict = verdict_of(matrix)
 
     with pytest.raises(MatrixHole):
         build_report(upto(matrix, 0), verdict)

@@ -7,7 +7,6 @@ import pytest
 
 from eval.compliance import format_compliance
 from eval.forgetting import find_worst_items
-from eval.gate import GatePolicy, judge_last
 from eval.report import build_report
 from eval.report_page import (
     MAX_SPLITS_BY_KIND,
@@ -16,7 +15,7 @@ from eval.report_page import (
     report_html,
 )
 from tests.eval.example_report import example
-from tests.eval.factories import item, matrix_of, three_tasks
+from tests.eval.factories import item, matrix_of, three_tasks, verdict_of
 from tests.eval.test_plots import split
 
 IMAGE = "e" * 64
@@ -29,7 +28,7 @@ def page(matrix=None, images=None, **fields):
     worst = find_worst_items([one], {one.digest: "red"}, {one.digest: EVIL})
     report = build_report(
         matrix,
-        judge_last(matrix, GatePolicy()),
+        verdict_of(matrix),
         worst_items=worst,
         training={"note": EVIL},
         **fields,
