@@ -16,6 +16,7 @@ from asd_rewriter.formats import OPTION_LETTERS, AnswerFormat, parse_options, wi
 from asd_rewriter.rules.forms import OtherForms
 from asd_rewriter.samples import Turn
 from eval.items import MAX_CHOICE_LENGTH, Constraint, EvalItem
+from eval.scorers import forgives_more
 from eval.scoring import score_item
 
 MAX_PROBED = 64
@@ -86,8 +87,9 @@ def build_probes(
     """Return the questions that ask items again, item by item.
 
     They depend on the task, the item and the seed only, so that all versions are asked the same.
-    A kind that an item's format does not allow is left out for it: captions and explanations have
-    no forced answer and no other format, yes/no questions no second polarity.
+    A kind that an item does not allow is left out for it: captions and explanations have no forced
+    answer and no other format, yes/no questions no second polarity, and where the metric forgives
+    style by itself a lenient reading tells nothing. An item with none of them is not asked again.
 
     Args:
         items: what is asked again, see `choose_probed`.
@@ -132,7 +134,7 @@ class _Maker:
 
     def probes(self, item: EvalItem, kinds: Sequence[ProbeKind]) -> Iterator[Probe]:
         turn = turn_of(item)
-        if ProbeKind.LENIENT in kinds:
+        if ProbeKind.LENIENT in kinds and forgives_more(item.metric):
             yield _probe(item, ProbeKind.LENIENT, rivals=self._rivals(item, turn))
         if ProbeKind.FORCED in kinds and (space := self._space(item, turn)) is not None:
             yield _probe(item, ProbeKind.FORCED, constraint=space)

@@ -53,6 +53,11 @@ def scorer_name(metric: Metric, mode: Mode) -> str:
     return f"{metric}-{SCORERS[metric].version}-{mode}"
 
 
+def forgives_more(metric: Metric) -> bool:
+    """Whether a metric's lenient reading accepts anything that its fixed one does not."""
+    return SCORERS[metric].lenient is not None
+
+
 def bind_scorer(item: EvalItem, mode: Mode = "fixed", rivals: Collection[str] = ()) -> Bound:
     """Return the function that scores answers to an item.
 
@@ -67,6 +72,6 @@ def bind_scorer(item: EvalItem, mode: Mode = "fixed", rivals: Collection[str] = 
     if mode not in MODES:
         raise ValueError(f"there is no mode {mode!r}. Use one of {', '.join(MODES)}.")
     scorer = SCORERS[item.metric]
-    if mode == "lenient":
+    if mode == "lenient" and scorer.lenient is not None:
         return scorer.lenient(item, rivals)
     return scorer.published(item) if mode == "published" else scorer.fixed(item)

@@ -23,11 +23,14 @@ BindLenient = Callable[[EvalItem, Collection[str]], Bound]
 
 @dataclass(frozen=True)
 class Scorer:
-    """The three readings of one metric, and the version of its rules (1, 2, ...)."""
+    """The three readings of one metric, and the version of its rules (1, 2, ...).
+
+    `lenient` is None for a metric that forgives style by itself: its `fixed` reading stands for it.
+    """
 
     fixed: Bind
     published: Bind
-    lenient: BindLenient
+    lenient: BindLenient | None = None
     version: int = 1
 
 
@@ -55,11 +58,6 @@ def or_said(fixed: Bind) -> BindLenient:
         return lambda answer: strict(answer) or float(sayings.says(answer))
 
     return bind
-
-
-def same(fixed: Bind) -> BindLenient:
-    """Return the lenient reading of a metric that forgives style by itself."""
-    return lambda item, rivals: fixed(item)
 
 
 def best(scores: Iterable[float]) -> float:

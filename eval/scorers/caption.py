@@ -24,7 +24,7 @@ from typing import Any
 
 from eval.errors import CaptionPartMissing
 from eval.items import EvalItem
-from eval.scorers.binding import Bound, Mode, Scorer, same
+from eval.scorers.binding import Bound, Mode, Scorer
 
 MAX_CAPTION_CHARS = 10_000
 """A longer caption counts as empty, in every mode: ROUGE-L compares word by word."""
@@ -215,4 +215,4 @@ def _mean(figures: Mapping[str, float]) -> float:
     return min(1.0, sum(figures.values()) / len(figures))
 
 
-SCORER = Scorer(_fixed, _published, same(_fixed))
+SCORER = Scorer(_fixed, _published)

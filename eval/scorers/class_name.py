@@ -10,7 +10,7 @@ list several names, divided by commas ("tench, Tinca tinca").
 from __future__ import annotations
 
 from eval.items import EvalItem
-from eval.scorers.binding import Bound, Scorer, same
+from eval.scorers.binding import Bound, Scorer
 from eval.scorers.contains import contains_any
 
 
@@ -28,4 +28,4 @@ def _published(item: EvalItem) -> Bound:
     return score
 
 
-SCORER = Scorer(_fixed, _published, same(_fixed))
+SCORER = Scorer(_fixed, _published)

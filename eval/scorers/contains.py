@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from eval.items import EvalItem
-from eval.scorers.binding import Bound, Scorer, same
+from eval.scorers.binding import Bound, Scorer
 from eval.scorers.ocr_vqa import GIVING_UP
 from eval.scorers.saying import POLARITY, Phrase, denies, is_harmless, other_clauses
 from eval.scorers.words import Words, phrases, places, words_of
@@ -65,4 +65,4 @@ def _published(item: EvalItem) -> Bound:
     )
 
 
-SCORER = Scorer(fixed, _published, same(fixed))
+SCORER = Scorer(fixed, _published)

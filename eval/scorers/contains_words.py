@@ -9,7 +9,7 @@ word it only needs to be a part; the word `Unanswerable` is wrong. Quirks: one s
 from __future__ import annotations
 
 from eval.items import EvalItem
-from eval.scorers.binding import Bound, Scorer, same
+from eval.scorers.binding import Bound, Scorer
 from eval.scorers.contains import fixed
 from eval.scorers.ocr_vqa import GIVING_UP
 
@@ -33,4 +33,4 @@ def _half_bound(truth: str, said: str) -> bool:
     return any(form in said for form in (f" {truth}", f"{truth} ", f"{truth}.", f"{truth},"))
 
 
-SCORER = Scorer(fixed, _published, same(fixed))
+SCORER = Scorer(fixed, _published)

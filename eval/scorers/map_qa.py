@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 
 from eval.items import EvalItem
-from eval.scorers.binding import Bound, Scorer, best, same
+from eval.scorers.binding import Bound, Scorer, best
 from eval.scorers.contains import contains_any
 from eval.scorers.exact_match import FIXED as EXACT
 from eval.scorers.exact_match import normalise
@@ -64,4 +64,4 @@ def _one(truth: str, said: str, for_states: bool) -> float:
     return float(truth in said)
 
 
-SCORER = Scorer(_fixed, _published, same(_fixed))
+SCORER = Scorer(_fixed, _published)

@@ -17,6 +17,7 @@ from eval.probes import (
     choose_probed,
     probe_score,
 )
+from eval.split import split_task
 from eval.split_rules import SPLIT_RULES, rules_version
 from tests.bench.eval_split import minicoin_items
 from tests.eval.factories import card, item
@@ -166,6 +167,29 @@ def test_every_box_to_three_decimals_matches(edges):
 
     assert re.fullmatch(BOX_REGEX, text)
     assert (box_problem(parse_box(text)) or "").count("outside") == 0
+
+
+@pytest.mark.parametrize("metric", ["caption", "contains", "class_name", "map_qa"])
+def test_a_metric_that_forgives_style_has_no_lenient_probe(metric):
+    items = [it.model_copy(update={"metric": metric}) for it in colour_items()]
+    found = by_kind(build_probes(items[:1], items, card(metric=metric)))
+
+    assert found[ProbeKind.LENIENT] == []
+    assert found[ProbeKind.FORCED] != []
+
+
+def test_a_lost_caption_that_no_probe_can_tell_of_is_not_called_essential():
+    caption = item(0, "a red bus on a road", metric="caption").model_copy(
+        update={"format": AnswerFormat.CAPTION}
+    )
+    items = [caption]
+    probes = build_probes(items, items, card(metric="caption", answer_format="caption"))
+    right, wrong = {caption.digest: "a red bus on a road"}, {caption.digest: "two dogs"}
+
+    split = split_task(items, probes, right, wrong, wrong)
+
+    assert probes == []
+    assert (split.lost, split.probed, split.superficial, split.essential) == (1, 0, None, None)
 
 
 def test_captions_are_only_scored_leniently():
