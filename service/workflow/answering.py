@@ -35,6 +35,7 @@ class Answering:
         self._stream = facts.stream
         self._worker: Worker | None = None
         self._answers_as = ""
+        self._engine_version = ""
 
     def __enter__(self) -> Answering:
         return self
@@ -49,11 +50,17 @@ class Answering:
             worker.close()
 
     def engine_version(self, version: VersionRow) -> str:
-        """Return what a version's answers depend on besides itself; may wait for an engine."""
+        """Return what a version's answers depend on besides itself.
+
+        The first call may wait for an engine: all engines of a service are of one build.
+        """
         tools = self._ctx.tools
         if version.servable_by == "offline":
             return f"offline {tools.workers.build()} {_canary(tools.blobs, version).dtype}"
-        return tools.engines.ensure_running_for(version, self._ctx.check).engine_version
+        if not self._engine_version:
+            running = tools.engines.ensure_running_for(version, self._ctx.check)
+            self._engine_version = running.engine_version
+        return self._engine_version
 
     @contextmanager
     def predictor(self, version: VersionRow, decoding: Decoding) -> Iterator[Predictor]:

@@ -59,8 +59,9 @@ def plan_measurements(
     """Return what is missing for the last version of a lineage, base first, to be judged.
 
     Its own row is measured, and every cell on or below the diagonal that is not there, with the
-    zero-shot row; the parent also on the task it had not learned, for forward transfer. The parent
-    is measured anew where it was asked fewer items than `limit` now says.
+    zero-shot row; the parent also on the task it had not learned, for forward transfer. The
+    parent's row is always among them: answers at hand cost nothing, and it is asked where it was
+    asked fewer items than `limit` now says, or by another build of the engine.
     """
     tasks = [session.get_one(TaskRow, v.task_id) for v in chain if v.task_id is not None]
     items = {task.id: tuple(items_of(blobs, task)[:limit]) for task in tasks}
@@ -69,9 +70,8 @@ def plan_measurements(
     for stage, version in enumerate(chain):
         seen = tasks if version is chain[-2] or stage == 0 else tasks[:stage]
         for task in seen:
-            cell = session.get(CellRow, (version.id, task.id))
-            again = version.id in compared and cell is not None and cell.n < len(items[task.id])
-            if cell is None or again:
+            known = session.get(CellRow, (version.id, task.id))
+            if known is None or version.id in compared:
                 wanted.append(Measurement(version, task, items[task.id], decoding_of(task)))
     return wanted
 
@@ -129,12 +129,15 @@ def store_answers(
 def store_cell(
     session: Session, measurement: Measurement, answers: Mapping[str, str], keys: Mapping[str, str]
 ) -> None:
-    """Score answers and store the cell with the scores; it replaces one over other items.
+    """Score answers and store the cell with the scores; one over more items stays.
 
     `answers` and the `keys` under which they are stored are by item digest.
     """
     cell = score_items(measurement.items, answers)
     _store_scores(session, cell, keys)
+    known = session.get(CellRow, (measurement.version.id, measurement.task.id))
+    if known is not None and known.n > cell.n:
+        return
     session.merge(
         CellRow(
             version_id=measurement.version.id,

@@ -77,11 +77,12 @@ class ScriptedEngines:
     def __init__(self) -> None:
         self.error: Exception | None = None
         self.asked: list[str] = []
+        self.version = "scripted 1"
 
     def ensure_running(self, base_path: str, base_digest: str, check: Any = None) -> Info:
         if self.error is not None:
             raise self.error
-        return Info()
+        return Info(engine_version=self.version)
 
     def ensure_running_for(self, version: Any, check: Any = None) -> Info:
         refuse_unservable(version)

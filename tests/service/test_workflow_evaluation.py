@@ -214,6 +214,44 @@ def _die(plane: Plane) -> NoReturn:
     raise Stopping
 
 
+def test_the_parent_is_asked_again_by_a_new_build_of_the_engine(plane: Plane) -> None:
+    learned(plane)
+    plane.engines.version = "scripted 2"
+    plane.asked.clear()
+
+    plane.wait(plane.submitted("shapes"))
+
+    verdict = record(plane, 2, "verdict")
+    asked = Counter(number_of(plane, model) for model, _digest in plane.asked)
+    assert asked[1] == verdict["checks"][0]["n"] + 4
+    assert asked[0] == 4  # the new task's zero-shot row; the old one stays
+
+
+def test_a_parent_keeps_what_it_was_asked_when_fewer_items_will_do(plane: Plane) -> None:
+    learned(plane)
+    plane.wait(plane.submitted("shapes"))
+    most = cells_of(plane, "colours")[1]
+    plane.answer = lambda model, item: "no idea" if _by(plane, model, 3) else item.references[0]
+
+    plane.wait(plane.submitted("sizes", options={"parent": 1, "eval_limit": 10}))
+
+    asked = record(plane, 3, "verdict")["checks"][0]["n"]
+    assert asked < most
+    assert cells_of(plane, "colours") == {0: 20, 1: most, 2: most, 3: asked}
+
+
+def test_the_format_of_answers_to_the_own_task_is_told_too(plane: Plane) -> None:
+    learned(plane)
+    plane.wait(plane.submitted("shapes"))
+
+    def told(number: int) -> list[tuple[Any, ...]]:
+        found = record(plane, number, "report")["compliance"]
+        return [(it["task"], it["now"]["n"], it["learned"] is None) for it in found]
+
+    assert told(1) == [("colours", 20, True)]
+    assert told(2) == [("colours", cells_of(plane, "colours")[2], False), ("shapes", 4, True)]
+
+
 def test_the_cost_is_told_beforehand(plane: Plane) -> None:
     learned(plane)
     answer = plane.submit("shapes", params={"dry_run": "true"})

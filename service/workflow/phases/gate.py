@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from eval.compliance import FormatCompliance, format_compliance
 from eval.forgetting import WorstItem, find_worst_items, task_changes
 from eval.gate import GateVerdict
+from eval.items import EvalItem
 from eval.report import ForgettingReport, build_report
 from service.db.tables import RecordRow, VersionRow
 from service.ids import now
@@ -61,13 +62,16 @@ def _report(
 
 
 def _compliance(standing: Standing) -> list[FormatCompliance]:
-    """Say which formats the version keeps, on its own task and on old ones."""
-    items = list(standing.own_items())
-    learned: dict[str, str] = {}
+    """Say which formats the version keeps: on old tasks beside what it was, and on its own."""
+    now = standing.answers(standing.comparison.version)
+    items, learned = list[EvalItem](), dict[str, str]()
     for old in standing.comparison.old:
         items += standing.asked(old)
         learned |= standing.answers_to(standing.asked(old), old.learned)
-    return format_compliance(items, standing.answers(standing.comparison.version), learned)
+    return [
+        *format_compliance(items, now, learned),
+        *format_compliance(standing.own_items(), now),
+    ]
 
 
 def _worst_items(standing: Standing) -> list[WorstItem]:
