@@ -17,7 +17,8 @@ import structlog
 from adapters_store.backends import LocalBlobStore
 from adapters_store.store import VersionStore
 from eval.decoding import Decoding
-from eval.predictors import EnginePredictor, Predictor
+from eval.engine import EnginePredictor
+from eval.predictors import Predictor
 from service.db.engine import Database
 from service.db.tables import JobRow, StreamRow
 from service.executors.local import Executor, LocalExecutor

@@ -19,9 +19,10 @@ import openai
 from rich.console import Console
 
 from eval.decoding import Decoding
+from eval.engine import EnginePredictor
 from eval.items import EvalItem
 from eval.minicoin.tasks import TASKS
-from eval.predictors import EnginePredictor, predict_all
+from eval.predictors import predict_all
 from service.streams.bases import digest_base
 from tests.bench.minicoin_runs.material import Material
 from tests.bench.minicoin_runs.plan import Budget

@@ -12,9 +12,10 @@ from PIL import Image
 from adapters_store.backends import LocalBlobStore
 from asd_rewriter.formats import AnswerFormat
 from eval.decoding import Decoding
+from eval.engine import EnginePredictor
 from eval.items import EvalItem
 from eval.offline import OfflinePredictor
-from eval.predictors import EnginePredictor, predict_all
+from eval.predictors import predict_all
 from service.executors.workers import LocalWorkers
 from service.streams.bases import resolve_base
 from tests.adapters_store.factories import write_lora

@@ -26,11 +26,12 @@ from asd_rewriter.samples import Sample, Turn
 from deploy.demo.tiny.acceptance import LINEARS, Recipe, train
 from deploy.demo.tiny.model import load
 from eval.decoding import Decoding
+from eval.engine import EnginePredictor
 from eval.items import Constraint, EvalItem, items_from_samples
 from eval.minicoin.tasks import SIGNS, TASKS, Item
 from eval.minicoin.world import draw
 from eval.minicoin.writing import card_of, make_items
-from eval.predictors import EnginePredictor, predict_all
+from eval.predictors import predict_all
 from eval.probes import BOX_REGEX, ProbeKind, build_probes
 from eval.split import TaskSplit, lost_items, split_task
 from service.streams.bases import resolve_base

@@ -23,6 +23,7 @@ class ChatServer(ThreadingHTTPServer):
         self.failures: list[int] = []
         self.requests: list[dict[str, Any]] = []
         self.authorizations: list[str | None] = []
+        self.peers: set[tuple[str, int]] = set()
         self.seconds = 0.0
         self.busy = self.busiest = 0
         self.lock = threading.Lock()
@@ -44,6 +45,7 @@ class _Handler(BaseHTTPRequestHandler):
             server.busy += 1
             server.busiest = max(server.busiest, server.busy)
             server.requests.append(body)
+            server.peers.add(self.client_address)
             server.authorizations.append(self.headers["authorization"])
             status = server.failures.pop(0) if server.failures else 200
         time.sleep(server.seconds)

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from eval.decoding import Decoding
+from eval.engine import EnginePredictor
 from eval.errors import EngineGone, EngineRefused, ItemImageMissing
 from eval.items import Constraint
 from eval.offline import OfflinePredictor
-from eval.predictors import EnginePredictor, Prediction, ScriptedPredictor, predict_all
+from eval.predictors import Prediction, ScriptedPredictor, predict_all
 from eval.worker import Worker
 from tests.eval.factories import item
 from tests.eval.openai_server import serving
@@ -139,6 +140,7 @@ class TestRequests:
         predict_all(engine(server, concurrency=4), [item(k) for k in range(24)])
 
         assert server.busiest == 4
+        assert len(server.peers) == 4  # every connection is used again
 
     @pytest.mark.parametrize("wrong", [{"concurrency": 0}, {"attempts": 0}])
     def test_limits_below_one_are_refused(self, server, wrong):

@@ -14,9 +14,10 @@ from adapters_store.servable import Servable, compose_merged
 from adapters_store.store import VersionStore
 from asd_rewriter.samples import read_samples
 from eval.decoding import Decoding
+from eval.engine import EnginePredictor
 from eval.items import EvalItem, items_from_samples
 from eval.offline import OfflinePredictor
-from eval.predictors import EnginePredictor, predict_all
+from eval.predictors import predict_all
 from service.db.tables import RecordRow, StreamRow, VersionRow
 from service.engines.manager import EngineManager
 from service.errors import EngineProofFailed
