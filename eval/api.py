@@ -126,6 +126,7 @@ def _open(path: str | Path, reading: Reading) -> ResultRun:
 def _score(run: ResultRun, references: References | None, reading: Reading) -> ScoredRun:
     source, scored = _source(run, references), ScoredRun(run)
     tell, mode = reading.get("on_progress"), reading.get("mode", "fixed")
+    scored.notes.extend(_without_task(run, reading.get("scorers")))
     for task in run.measured:
         scored.items[task] = _items(scored, task, source.find(task), reading.get("scorers"))
         for place, path in run.files.items():
@@ -176,6 +177,17 @@ def _items(
         )
     scored.images.update({(task, row.id): row.image for row in rows if row.image})
     return items_of(task, rows, metric)
+
+
+def _without_task(run: ResultRun, scorers: Scorers | None) -> list[str]:
+    """Return a note on each scorer that is asked for a task without results."""
+    given = {} if isinstance(scorers, str) else scorers or {}
+    known = {"", *map(plain_name, run.tasks)}  # `*` is plainly nothing
+    return [
+        f"there is no task {name!r} to score by {metric}: the tasks are {', '.join(run.tasks)}"
+        for name, metric in {**run.metrics, **given}.items()
+        if plain_name(name) not in known
+    ]
 
 
 def _asked(run: ResultRun, task: str, scorers: Scorers | None) -> Metric | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -63,29 +65,43 @@ def shown(value: Any, limit: int = 60) -> str:
 
 
 def _parsed(text: str, path: Path) -> Any:
-    try:
-        return _DECODER.decode(text)
-    except json.JSONDecodeError as error:
-        raise ResultsRefused(
-            f"{path}, line {error.lineno}: not valid JSON: {error.msg}."
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise ResultsRefused(f"{path}: {error}.") from error
+    return _decoded(text, str(path), lambda error: f"{path}, line {error.lineno}")
 
 
 def _line(line: str, place: str) -> Any:
+    return _decoded(line, place, lambda error: f"{place}, character {error.colno}")
+
+
+def _decoded(text: str, place: str, place_of: Callable[[json.JSONDecodeError], str]) -> Any:
     try:
-        return _DECODER.decode(line)
+        value = _DECODER.decode(text)
+        if _ESCAPED_SURROGATE.search(text):
+            json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
+        raise ResultsRefused(f"{place_of(error)}: not valid JSON: {error.msg}.") from error
+    except UnicodeEncodeError as error:
+        half = ascii(error.object[error.start])
         raise ResultsRefused(
-            f"{place}: not valid JSON: {error.msg} at character {error.colno}."
+            f"{place}: {half} is half a character and no text. Write answers as the tokenizer "
+            "decodes them whole."
         ) from error
     except (ValueError, RecursionError) as error:
         raise ResultsRefused(f"{place}: {error}.") from error
+    return value
 
 
 def _no_number(text: str) -> NoReturn:
     raise ValueError(f"{text} is no number in JSON; write the value, or leave the row out")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_no_number)
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in found if names.count(name) > 1)
+        raise ValueError(f"{shown(twice)} is there twice in one object; keep one of them")
+    return found
+
+
+_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_DECODER = json.JSONDecoder(parse_constant=_no_number, object_pairs_hook=_without_repeats)

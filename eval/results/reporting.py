@@ -22,6 +22,7 @@ from eval.report import ForgettingReport, build_report
 from eval.report_markdown import to_markdown
 from eval.report_page import report_html
 from eval.results.output import staged_folder
+from eval.results.run import counted
 from eval.results.scored import ScoredRun, describe_missing
 
 
@@ -96,9 +97,9 @@ def report_of_run(scored: ScoredRun, policy: GatePolicy, images: Path | None) ->
 def report_of_matrix(matrix: AccuracyMatrix, path: Path) -> RunReport:
     """Return the report of a matrix given as numbers; it is not judged and shows no items."""
     describe_missing(matrix, path)
-    said = f"read a matrix of {len(matrix.tasks)} tasks and {matrix.num_learned} stages"
+    said = f"{counted(len(matrix.tasks), 'task')} and {counted(matrix.num_learned, 'stage')}"
     report = build_report(matrix, None, training={"results": f"matrix in {path.name}"})
-    return RunReport(report, notes=(f"{said}; {NO_ITEM_SCORES}",))
+    return RunReport(report, notes=(f"read a matrix of {said}; {NO_ITEM_SCORES}",))
 
 
 NO_ITEM_SCORES = "without each item's score there is no gate verdict and no item to show"

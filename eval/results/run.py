@@ -63,11 +63,12 @@ class ResultRun:
         """Return how the folder was read, in one sentence."""
         stages = len({stage for stage, _ in self.files})
         return (
-            f"read as {self.layout} results: {_count(len(self.tasks), 'task')}, "
-            f"{_count(stages, 'stage')}, {_count(len(self.files), 'file')}; order of tasks from "
+            f"read as {self.layout} results: {counted(len(self.tasks), 'task')}, "
+            f"{counted(stages, 'stage')}, {counted(len(self.files), 'file')}; order of tasks from "
             f"{self.order_from}: {', '.join(self.tasks)}"
         )
 
 
-def _count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, as `1 task` or `2 tasks`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -97,13 +97,13 @@ def _csv_lines(path: Path) -> tuple[list[str], list[_Line]]:
 
 def _json_lines(value: Any, path: Path) -> tuple[list[str], list[_Line]]:
     try:
-        tasks, rows = [str(task) for task in value["tasks"]], [[*row] for row in value["matrix"]]
+        tasks, rows = [*value["tasks"]], [[*row] for row in value["matrix"]]
+        with_base = len(rows) == len(tasks) + 1
+        names = [*(value.get("stages") or (["base"] if with_base else []) + tasks)]
     except (TypeError, KeyError) as error:
         raise ResultsRefused(
             f"{path}: expected 'tasks' and 'matrix' (a list of rows): {error!r}."
         ) from error
-    with_base = len(rows) == len(tasks) + 1
-    names = value.get("stages") or (["base"] if with_base else []) + tasks
     lines = [
         _Line(str(name), row, f"{path}, row {number}")
         for number, (name, row) in enumerate(zip(names, rows, strict=False), 1)
@@ -128,6 +128,9 @@ def _each(value: Any, tasks: Sequence[str]) -> list[Any]:
 def _matrix(
     path: Path, tasks: Sequence[str], lines: Sequence[_Line], n: int | None
 ) -> AccuracyMatrix:
+    for task in tasks:
+        if not isinstance(task, str) or not task.strip():
+            raise ResultsRefused(f"{path}: a task is called {shown(task)}: give each a name.")
     said = {line.name.casefold(): line for line in lines if line.name.casefold() in ("n", "metric")}
     stages = [line for line in lines if line.name.casefold() not in said]
     counts = _counts(path, tasks, said.get("n"), n)
@@ -216,6 +219,6 @@ def _number(value: Any) -> float | None:
         return None
     try:
         number = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None

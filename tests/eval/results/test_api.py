@@ -181,6 +181,8 @@ def test_scorers_are_those_asked_for(tmp_path: Path) -> None:
     assert metrics(scorers={"own": "vizwiz"}) == ["exact_match", "vizwiz"]
     with pytest.raises(ValueError, match="there is no scorer 'bleu': choose exact_match"):
         metrics(scorers="bleu")
+    misspelt = score_run(root, **reading, scorers={"gqqa": "gqa", "*": "contains"})
+    assert misspelt.notes == ["there is no task 'gqqa' to score by gqa: the tasks are GQA, own"]
 
 
 def test_published_rules_keep_their_quirks(tmp_path: Path) -> None:

@@ -26,12 +26,16 @@ def test_rows_are_lines_or_an_array(tmp_path: Path) -> None:
     assert read_rows(lines)[1].place.endswith("a.jsonl, line 2")
     lines.write_text("\ufeff\n" + lines.read_text(), encoding="utf-8")
     assert read_rows(lines)[1].place.endswith("a.jsonl, line 3")
+    lines.write_text('{"id": 1, "text": "\\ud83d\\ude00"}')
+    assert read_rows(lines)[0].value["text"] == "\U0001f600"
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [('{"id": 1, "text": "a"}\n{"id": ', r"p.jsonl, line 2: not valid JSON: .* character 8"),
+    [('{"id": 1, "text": "a"}\n{"id": ', r"p.jsonl, line 2, character 8: not valid JSON"),
      ('{"id": 1, "text": NaN}', "line 1: NaN is no number"),
+     ('{"id": 1, "id": 2, "text": "a"}', "line 1: 'id' is there twice in one object"),
+     ('{"id": 1, "text": "x\\ud83d"}', r"line 1: '\\ud83d' is half a character"),
      ('{"id": 1, "text": "a", "x": -Infinity}', "line 1: -Infinity is no number"),
      ("[1]\n", "line 1: expected a JSON object, got"), ("", "holds no prediction"),
      ('{"text": "a"}', "line 1: no id"), ('{"id": null, "text": "a"}', "no id"),

@@ -71,7 +71,8 @@ def test_json_in_a_few_words_and_as_retain_writes_it(tmp_path: Path) -> None:
      ("s,a,b\nn,9,9\n1,0.5,\n2,0.4,0.6\n", "no value is above 0.6, so these look like shares"),
      ("s,a,b\nn,9,9\nb,50\n", r"line 3: stage 1 is named 'b', but the column of stage 1 is 'a'"),
      ("s,a\nn,9\n1,50\nbase,40\n", "the base is the first row"),
-     ("s,a\nn,9\n1,50,60\n", "line 3: 3 cells, the first line has 2")],
+     ("s,a\nn,9\n1,50,60\n", "line 3: 3 cells, the first line has 2"),
+     ("s,,b\nn,9,9\n1,50,60\n", "a task is called ''")],
 )  # fmt: skip
 def test_tables_that_are_refused(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(ResultsRefused, match=message):
@@ -85,6 +86,9 @@ def test_tables_that_are_refused(text: str, message: str, tmp_path: Path) -> Non
      ({"tasks": ["a"], "n": [5, 6], "matrix": [[1]]}, "2 values of n for 1 tasks"),
      ({"tasks": ["a"], "n": 5, "metric": ["x", "y"], "matrix": [[1]]}, "2 metrics for 1"),
      ({"tasks": ["a"], "n": 5, "matrix": [[True]]}, "'a' is True"),
+     ({"tasks": ["a"], "n": 5, "matrix": [[1]], "stages": 5}, "expected 'tasks' and 'matrix'"),
+     ({"tasks": [{"a": 1}], "n": 5, "matrix": [[1]]}, "a task is called {'a': 1}"),
+     ({"tasks": ["a"], "n": 10**400, "matrix": [[1]]}, "n of 'a' is 1000.*, expected 1 or more"),
      ({"rows": [{"version": "x"}], "tasks": 3}, "tasks: Input should be")],
 )  # fmt: skip
 def test_json_that_is_refused(value: object, message: str, tmp_path: Path) -> None:
