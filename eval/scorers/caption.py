@@ -15,6 +15,7 @@ punctuation to drop is in upper case and the words are not. A mean above 100 poi
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import math
 import re
 import shutil
@@ -35,6 +36,7 @@ _TOKEN = re.compile(
     r"\d\w*(?:[.,:/-]\w+)*|(?:[a-z]\.){2,}|n't(?!\w)|'(?:s|m|d|re|ve|ll)(?!\w)|can(?=not(?!\w))"
     r"|[^\W_](?:(?!n't(?!\w))[\w/-])*|[$%&#@+=]"
 )
+_PACKAGES = ("sacrebleu", "pycocoevalcap")
 _HINT = "Install them with `pip install 'retain[captions]'`."
 
 
@@ -48,6 +50,15 @@ class CaptionFigures:
 
     overall: Mapping[str, float]
     items: Mapping[str, Mapping[str, float]]
+
+
+def require_packages() -> None:
+    """Raise CaptionPartMissing unless the packages that score captions are installed."""
+    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise CaptionPartMissing(
+            f"captions need {' and '.join(missing)}, which is not installed here. {_HINT}"
+        )
 
 
 def tokens(text: str) -> str:
@@ -174,7 +185,7 @@ def _part(module: str) -> Any:
         return importlib.import_module(module)
     except ImportError as missing:
         raise CaptionPartMissing(
-            f"captions need the packages sacrebleu and pycocoevalcap; {missing}. {_HINT}"
+            f"captions need the packages {' and '.join(_PACKAGES)}; {missing}. {_HINT}"
         ) from missing
 
 

@@ -140,6 +140,7 @@ def _admit(
     named = None if options.parent is None else parent.number
     plan = plans.resolve_plan(stream, options, named)
     plans.check_engine(plan.asd, settings)
+    plans.check_metric(submission.card)
     ranks = admission.check_room(session, stream, parent, plan, settings.engine_max_lora_rank)
     return plan, parent, ranks
 

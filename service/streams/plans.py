@@ -11,9 +11,11 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from adapters_store.servable import check_rank
+from asd_rewriter.cards import TaskCard
 from asd_rewriter.plan import RewritePlan
 from eval.gate import GatePolicy
 from eval.probes import MAX_QUESTIONS
+from eval.scorers import caption
 from service.db.tables import StreamRow
 from service.errors import InvalidRequest
 from service.problems import MAX_SHOWN_CHARS, describe, shown
@@ -90,6 +92,12 @@ def check_engine(asd: AsdOptions, settings: Settings) -> None:
             f"{'it' if len(missing) == 1 else 'them'} and start it again, or use engine 'rules'.",
             param="asd.engine",
         )
+
+
+def check_metric(card: TaskCard) -> None:
+    """Raise CaptionPartMissing for a task that could be trained, but not evaluated."""
+    if card.metric == "caption":
+        caption.require_packages()
 
 
 def rewrite_plan(plan: TaskPlan) -> RewritePlan:

@@ -391,3 +391,18 @@ def test_a_boundary_that_is_too_long_is_refused(plane: Plane) -> None:
 
     assert answer.status_code == 422
     assert "257 characters, the limit is 70" in answer.json()["error"]["message"]
+
+
+def test_captions_that_could_not_be_scored_are_refused_before_training(
+    plane: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plane.create_stream()
+    card = make_card("colours", metric="caption", answer_format="caption")
+    monkeypatch.setattr("eval.scorers.caption._PACKAGES", ("no_such_scorer",))
+
+    answer = plane.submit("colours", card=card)
+
+    assert answer.status_code == 501
+    assert answer.json()["error"]["code"] == "caption_part_missing"
+    assert "no_such_scorer" in answer.json()["error"]["message"]
+    assert "retain[captions]" in answer.json()["error"]["message"]
