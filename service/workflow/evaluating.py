@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from eval.decoding import Decoding, prediction_key
 from eval.items import EvalItem
 from eval.predictors import Prediction, predict_all
+from eval.scoring import score_items
 from service.db.tables import VersionRow
 from service.workflow import measuring
 from service.workflow.answering import Answering
@@ -48,8 +49,9 @@ class Evaluation:
         """Measure a cell and store it with the scores behind it."""
         answers = self.answers(wanted.version, wanted.items, wanted.decoding, wanted.task.name)
         keys = self._keys(wanted.version, wanted.items, wanted.decoding)
+        scored = score_items(wanted.items, answers)  # may take long: not while the database is held
         self._ctx.tools.db.commit(
-            lambda session: measuring.store_cell(session, wanted, answers, keys)
+            lambda session: measuring.store_cell(session, wanted, scored, keys)
         )
 
     def answers(

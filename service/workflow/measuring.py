@@ -16,7 +16,7 @@ from asd_rewriter.samples import read_samples
 from eval.decoding import Decoding
 from eval.items import EvalItem, in_drawing_order, items_from_samples
 from eval.predictors import distinct_items
-from eval.scoring import TaskScores, score_items
+from eval.scoring import TaskScores
 from service.db.tables import CellRow, PredictionRow, ScoreRow, TaskRow, VersionRow
 from service.ids import now
 
@@ -127,24 +127,23 @@ def store_answers(
 
 
 def store_cell(
-    session: Session, measurement: Measurement, answers: Mapping[str, str], keys: Mapping[str, str]
+    session: Session, measurement: Measurement, scored: TaskScores, keys: Mapping[str, str]
 ) -> None:
-    """Score answers and store the cell with the scores; one over more items stays.
+    """Store a cell with the scores behind it; one over more items stays.
 
-    `answers` and the `keys` under which they are stored are by item digest.
+    `keys` are those of the answers, by item digest.
     """
-    cell = score_items(measurement.items, answers)
-    _store_scores(session, cell, keys)
+    _store_scores(session, scored, keys)
     known = session.get(CellRow, (measurement.version.id, measurement.task.id))
-    if known is not None and known.n > cell.n:
+    if known is not None and known.n > scored.n:
         return
     session.merge(
         CellRow(
             version_id=measurement.version.id,
             task_id=measurement.task.id,
-            accuracy=cell.accuracy,
-            n=cell.n,
-            metric=cell.metric,
+            accuracy=scored.accuracy,
+            n=scored.n,
+            metric=scored.metric,
             created_at=now(),
         )
     )
