@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from asd_rewriter.answers import normalise
 from asd_rewriter.facts import Fact
@@ -24,6 +25,8 @@ _NUMBERS = (
     ("measure", re.compile(rf"(?:[a-z]+ )?\d[\d.,]* ?(?:{UNITS})(?: [a-z]+)?")),
 )
 _TINTS = COLOURS | SHADES
+_JOB = re.compile(r"\b(?:job|occupation|profession)\b")
+_ASKED = re.compile(r"(?:what|which) (?:\w+ of )?(?:an? )?(.*)", re.S)
 _OPEN_HEADS = frozenset(
     f"{word} {verb}" for word in ("what", "who", "which", "where") for verb in _OPEN
 )
@@ -91,11 +94,23 @@ def is_open(head: str) -> bool:
 def fits(fact: Fact, name: str) -> bool:
     """Whether a normalised answer is a good wrong one: an answer at all, in the same language.
 
-    A man is no wrong answer to who it is, unless the right one is as general.
+    A man is no wrong answer to who it is, unless the right one is as general; meat is none to
+    which sort of meat it is.
     """
     right = normalise(fact.answer)
     if name in UNSURE and right not in UNSURE:
         return False
-    if name in _ANYONE and right not in _ANYONE and fact.question[:3].casefold() == "who":
+    asked, for_someone = _asked(fact.question)
+    if asked.startswith((f"{name} ", f"{name}s ", f"{name}?")):
+        return False
+    if for_someone and name in _ANYONE and right not in _ANYONE:
         return False
     return is_english(name) == is_english(right) and script_of(name) == script_of(right)
+
+
+@lru_cache(maxsize=64)
+def _asked(question: str) -> tuple[str, bool]:
+    """Return a question from the noun that it asks for on, and whether it asks who someone is."""
+    small = question.casefold()
+    found = _ASKED.match(small)
+    return found[1] if found else "", small.startswith("who") or _JOB.search(small) is not None

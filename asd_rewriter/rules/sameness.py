@@ -16,7 +16,13 @@ _SPELLINGS = (
     "rooster cock|bathroom restroom washroom|stove oven|cup mug|ocean sea|stone rock|"
     "afternoon daytime day|outside outdoors outdoor|inside indoors indoor|pants trousers|"
     "luggage baggage|soccer football|frisbee disc|skateboard skateboarding|surfboard surfing|"
-    "ski skiing|okay ok|st street|ave avenue|north-america america|usa us"
+    "ski skiing|okay ok|st street|ave avenue|north-america america|usa us|"
+    "round circle circular|rectangle rectangular|triangle triangular|octagon octagonal|"
+    "cloudy overcast|sunny clear|rain rainy raining|snow snowy snowing|foggy fog misty|"
+    "large big huge|small little tiny|fall autumn|night nighttime|none nothing 0|"
+    "metal metallic steel iron aluminum aluminium|hat cap|laptop computer notebook|"
+    "burger hamburger cheeseburger|cow cattle bull ox|sheep lamb|boat ship|forest woods|"
+    "police policeman policewoman cop officer|sweater jumper pullover|soda pop coke|happy smiling"
 )
 _ONE_OF = {
     word: group.split()[0] for group in _SPELLINGS.split("|") for word in group.split()

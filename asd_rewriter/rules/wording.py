@@ -33,10 +33,15 @@ def _place(question: str) -> tuple[str, str, str] | None:
 
 
 def ask(fact: Fact, claim: str) -> tuple[str, str] | None:
-    """Return the yes/no question about a claim, and the claim as it stands in it."""
+    """Return the yes/no question about a claim, and the claim as it stands in it.
+
+    None where a yes could mean either: "Are you not allowed to smoke here?"
+    """
     place = None if fact.needs_options else _place(fact.question)
     clause = read_clause(place[1], claim) if place else None
-    if place is None or clause is None or clause.claim not in clause.asked():
+    if place is None or clause is None or clause.rest.startswith("not "):
+        return None
+    if clause.claim not in clause.asked():
         return None
     return f"{place[0]}{clause.asked()}{place[2]}", clause.claim
 

@@ -63,6 +63,7 @@ STATED = [
     ("Which country has the tallest bar?", "Brazil", "Brazil has the tallest bar."),
     ("Where can you sit?", "on the bench", "You can sit on the bench."),
     ("How does he carry it?", "on his head", "He carries it on his head."),
+    ("What are you not allowed to do?", "smoke", "You are not allowed to smoke."),
 ]
 NOT_STATED = [
     ("What has the boy dropped?", "cone"),

@@ -21,6 +21,7 @@ from asd_rewriter.rules.ocr import read_tokens, wrong_tokens
 from asd_rewriter.rules.pool import AnswerPool
 from asd_rewriter.rules.rewriter import RuleRewriter
 from asd_rewriter.rules.sameness import too_close
+from asd_rewriter.rules.wording import ask, state
 from asd_rewriter.samples import Turn
 from tests.asd_rewriter.conftest import card
 
@@ -49,6 +50,8 @@ def pool_of(facts: Sequence[Fact], seed: int = 0) -> AnswerPool:
         ("cell phone", "phone", True), ("buses", "bus", True), ("glass", "grass", False),
         ("red", "green", False), ("bus", "truck", False), ("tennis", "ten", False),
         ("left", "right", False), ("1", "10", False), ("horse", "house", False),
+        ("circle", "round", True), ("cloudy", "overcast", True), ("none", "0", True),
+        ("raining", "rainy", True), ("big", "large", True), ("rainy", "sunny", False),
     ],
 )  # fmt: skip
 def test_what_might_both_be_right(one: str, two: str, close: bool) -> None:
@@ -183,6 +186,13 @@ def test_the_wording_does_not_give_the_truth_away(wrong: str, natural: bool) -> 
     assert all(("fallback_wording" not in it.notes) is natural for it in made)
 
 
+def test_a_yes_does_not_stand_for_a_no() -> None:
+    assert ask(fact("What are you allowed to do?", "smoke"), "smoke") is not None
+    forbidden = fact("What are you not allowed to do?", "smoke")
+    assert ask(forbidden, "smoke") is None
+    assert state(forbidden) == "You are not allowed to smoke."
+
+
 @pytest.mark.parametrize(
     ("question", "answer", "others"),
     [
@@ -225,6 +235,8 @@ def test_named_alternatives_come_first() -> None:
     [
         ("What is this?", "dog", "unanswerable"), ("What is this?", "dog", "собака кот"),
         ("What is this?", "dog", "un gato"), ("Who is this?", "Abraham Lincoln", "man"),
+        ("What sort of meat is this?", "ham", "meat"), ("Which animal is it?", "dog", "animal"),
+        ("What is this man's job?", "firefighter", "woman"),
     ],
 )  # fmt: skip
 def test_poor_answers_come_last(question: str, right: str, poor: str) -> None:

@@ -83,6 +83,10 @@ market mall store shop church school""",
 tennis baseball soccer football basketball volleyball softball golf hockey rugby cricket
 skateboarding skiing snowboarding surfing swimming sailing cycling boxing wrestling badminton
 bowling frisbee gymnastics polo lacrosse""",
+    "language": """
+english french spanish german italian portuguese dutch danish swedish norwegian finnish russian
+ukrainian czech hungarian romanian greek turkish arabic hebrew persian hindi urdu bengali tamil
+telugu chinese mandarin cantonese japanese korean thai vietnamese indonesian malay swahili latin""",
     "meal": "breakfast lunch dinner brunch supper",
     "season": "spring summer fall autumn winter",
     "daytime": "morning noon afternoon evening night midnight dawn dusk sunset sunrise daytime",

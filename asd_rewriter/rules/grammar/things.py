@@ -48,6 +48,8 @@ def fill_thing(frame: Frame, claim: str) -> Filled | None:
     one = singular(kind) or kind
     if claim.lower() in SIDES or one in NAMED_ONLY:
         return None
+    if one == "language" and class_of(claim) != "language":
+        return None
     if claim[0].isupper() and not _ends_small(claim, one):
         if kind in PROPER_KINDS and NAME.fullmatch(claim):
             if kind == "who" and claim.split()[-1].islower():
