@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asd_rewriter.answers import (
     box_problem,
+    has_option_marks,
     is_yes_no,
     normalise,
     parse_box,
@@ -51,7 +52,7 @@ def _letter_problem(question: str, answer: str) -> Wrong | None:
     if listed is None:
         return (
             "no_options",
-            "the question has no list of options",
+            "the question has no list of 2 to 8 options (A, B, ...)",
             "List 2 to 8 options after the question, one a line: 'A. first', 'B. second', ...",
         )
     letters = OPTION_LETTERS[: len(listed.options)]
@@ -63,6 +64,16 @@ def _letter_problem(question: str, answer: str) -> Wrong | None:
             "Answer with the letter of one of the options.",
         )
     return None
+
+
+def broken_list(question: str, answer: str) -> Wrong | None:
+    """Return what is wrong with a letter that belongs to a list no one can read, or None.
+
+    Such a list has one entry, or its letters do not run from A on, or lack the answer's.
+    """
+    if parse_letter(answer) is None or not has_option_marks(question):
+        return None
+    return _letter_problem(question, answer)
 
 
 def _box_problem(answer: str) -> Wrong | None:

@@ -6,6 +6,7 @@ import re
 from functools import lru_cache
 
 from asd_rewriter.formats import Options as Options
+from asd_rewriter.formats import has_option_marks as has_option_marks
 from asd_rewriter.formats import parse_options as parse_options
 
 Box = tuple[float, float, float, float]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from asd_rewriter.cards import TaskCard
 from asd_rewriter.detection import Detection, Detector
@@ -21,7 +21,7 @@ from asd_rewriter.rewriter import Rewriter
 from asd_rewriter.samples import turn_key
 from asd_rewriter.sources.bad_rows import BadSpot
 from asd_rewriter.sources.base import Kind, Source
-from asd_rewriter.sources.errors import InputRefused
+from asd_rewriter.sources.errors import InputRefused, OutputRefused
 from asd_rewriter.sources.opening import open_source
 from asd_rewriter.sources.output import staged
 from asd_rewriter.sources.samples import SourceSample, SourceSamples, detect, rewritten_row
@@ -53,14 +53,14 @@ class DatasetReport(RewriteReport):
 def rewrite_dataset(
     source: str | Path,
     out: str | Path,
-    card: TaskCard | None = None,
+    card: TaskCard | Mapping[str, Any] | None = None,
     x_percent: float = 20.0,
     *,
     formats: Mapping[AnswerFormat, float] | None = None,
     unit: str = "turn",
     rewriter: Callable[[TaskCard], Rewriter] | None = None,
     seed: int = 0,
-    kind: Kind | None = None,
+    kind: Kind | str | None = None,
     strict: bool = False,
     on_progress: Tell | None = None,
 ) -> DatasetReport:
@@ -73,15 +73,17 @@ def rewrite_dataset(
     shares, `unit` is "turn" or "sample" (`RewritePlan`); `rewriter` makes another rewriter than
     rules. Bad rows are written through unchanged and counted; `strict` refuses them.
 
-    Raises InputRefused, OutputRefused, and ValidationError for a wrong plan. Whatever is raised
-    (also by `on_progress`, to cancel), `out` is not there afterwards.
+    Raises InputRefused, OutputRefused, and ValidationError for a wrong plan or card. Whatever is
+    raised (also by `on_progress`, to cancel), `out` is not there afterwards.
     """
     shares = {} if formats is None else {"formats": dict(formats)}
     plan = RewritePlan.model_validate(
         {"x_percent": x_percent, "unit": unit, "seed": seed, **shares}
     )
     tell = on_progress or (lambda stage, done, total: None)
+    card = None if card is None else TaskCard.model_validate(card)
     rows = open_source(Path(source))
+    kept = rows.kind if kind is None else _kind(kind)
     with _few_collections(), staged(Path(out)) as folder:
         detection = None
         if card is None:
@@ -89,13 +91,13 @@ def rewrite_dataset(
             card = detection.card
         samples = SourceSamples(rows, card, strict)
         stream = RewriteStream(samples, card, plan, rewriter and rewriter(card), tell)
-        _write(stream, samples, folder, kind or rows.kind)
+        _write(stream, samples, folder, kept)
         report = DatasetReport(
             **dict(stream.report),
             rows=samples.rows,
             bad_rows=dict(sorted(samples.bad.by_reason.items())),
             bad_spots=samples.bad.spots,
-            kind=kind or rows.kind,
+            kind=kept,
             card=card,
             plan=plan,
             detection=detection,
@@ -116,6 +118,12 @@ def detect_card(source: Source, tell: Tell) -> Detection:
         raise InputRefused(
             f"no good row was found, so no format can be told: {_first_problem(source)}"
         ) from error
+
+
+def _kind(name: str) -> Kind:
+    if name not in list(Kind):
+        raise OutputRefused(f"{name!r} is no way to keep rows. Choose {', '.join(Kind)}.")
+    return Kind(name)
 
 
 @contextmanager

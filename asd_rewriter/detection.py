@@ -13,7 +13,7 @@ from functools import lru_cache, partial
 
 from pydantic import BaseModel, ConfigDict
 
-from asd_rewriter.answer_rules import Wrong, answer_problem, native_format
+from asd_rewriter.answer_rules import Wrong, answer_problem, broken_list, native_format
 from asd_rewriter.answers import box_problem, is_yes_no, parse_box, parse_letter, parse_options
 from asd_rewriter.cards import Metric, TaskCard
 from asd_rewriter.formats import OPTION_LETTERS, AnswerFormat
@@ -66,11 +66,15 @@ def format_under(
     """Return a turn's format in a task of this card, or what is wrong with its answer.
 
     A turn of another kind than the card's has its own format. One of the card's kind that is
-    broken, such as a letter beyond the options, is wrong.
+    broken, such as a letter beyond the options, is wrong; so is one of a list with one entry.
     """
     wrong = answer_problem(card, question, answer)
+    if wrong is not None and wrong[0] not in _ANOTHER_KIND:
+        return wrong
+    if broken := broken_list(question, answer):
+        return broken
     if wrong is not None:
-        return own_format(question, answer, asked) if wrong[0] in _ANOTHER_KIND else wrong
+        return own_format(question, answer, asked)
     if card.answer_format is not _SHORT or card.labels is not None:
         return native_format(card.answer_format, answer)
     own = own_format(question, answer, asked)

@@ -102,6 +102,11 @@ def parse_options(question: str) -> Options | None:
     return None
 
 
+def has_option_marks(question: str) -> bool:
+    """Whether a question has anything like an option: a line `A. first`, or `(A) first`."""
+    return any(it.search(question) is not None for it in (_OPTION_LINE, _OPTION_INLINE))
+
+
 _PLEASE = r"(?:please )?"
 _BOX_FORMAT = r"\[x1, ?y1, ?x2, ?y2\]"
 _KNOWN_WORDINGS: Mapping[AnswerFormat, str] = {

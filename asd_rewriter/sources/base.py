@@ -75,9 +75,9 @@ def json_kind(path: Path) -> Kind:
         raise InputRefused(f"cannot read {path}: {error.strerror}.") from error
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text[:1] not in (b"[", b"{"):
-        seen = repr(text[:1].decode("latin-1")) if text else "nothing"
+        seen = f"starts with {text[:1].decode('latin-1')!r}" if text else "is empty"
         raise InputRefused(
-            f"{path} starts with {seen}: it is neither a JSON array ('[') nor JSON lines ('{{'). "
+            f"{path} {seen}: it is neither a JSON array ('[') nor JSON lines ('{{'). "
             "Name a .json or .jsonl file, a CoIN task folder or a Hugging Face datasets folder."
         )
     return Kind.JSON if text[:1] == b"[" else Kind.JSONL
@@ -86,6 +86,5 @@ def json_kind(path: Path) -> Kind:
 def _refusal(path: Path, row: UnreadableRow) -> InputRefused:
     where = f"line {row.spot.line}" + (f", row {row.spot.row}" if row.spot.row else "")
     return InputRefused(
-        f"{path}, {where}: {row.message}. A row that is not JSON cannot be written back: correct "
-        "or remove it."
+        f"{path}, {where}: {row.message}. Such a row cannot be written back: correct or remove it."
     )

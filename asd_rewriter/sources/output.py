@@ -36,6 +36,8 @@ def staged(out: Path) -> Iterator[Path]:
 
 def check_free(out: Path) -> None:
     """Raise OutputRefused unless `out` is not there, or an empty folder."""
+    if out.is_symlink():
+        raise OutputRefused(f"{out} is a symbolic link. Name a new folder.")
     if out.exists() and not out.is_dir():
         raise OutputRefused(f"{out} is a file. Name a new folder.")
     if out.is_dir() and any(out.iterdir()):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -23,6 +25,8 @@ from service.cli.context import console
 from service.cli.rewriting_llm import LlmOptions
 
 if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
     from asd_rewriter.api import DatasetReport
     from asd_rewriter.cards import TaskCard
     from asd_rewriter.detection import Detection
@@ -44,16 +48,19 @@ def read_shares(text: str) -> dict[AnswerFormat, float]:
             raise typer.BadParameter(
                 f"{name.strip()!r} is no format to rewrite into; there are {known}. {FORMATS_HINT}"
             )
+        if name.strip() in shares:
+            raise typer.BadParameter(f"{name.strip()} is named twice in {text}. {FORMATS_HINT}")
         try:
             shares[AnswerFormat(name.strip())] = float(share)
         except ValueError as error:
             raise typer.BadParameter(
                 f"{name.strip()} has the share {share!r}, which is not a number. {FORMATS_HINT}"
             ) from error
-    if not abs(sum(shares.values()) - 1) <= 1e-6 or min(shares.values()) < 0:
+    if outside := [f"{it}={share:g}" for it, share in shares.items() if not 0 <= share <= 1]:
+        raise typer.BadParameter(f"{outside[0]} is not a share from 0 to 1. {FORMATS_HINT}")
+    if abs(sum(shares.values()) - 1) > 1e-6:
         raise typer.BadParameter(
-            f"the shares {text} sum to {sum(shares.values()):g}, or one is below 0; each is 0..1 "
-            f"and they sum to 1. {FORMATS_HINT}"
+            f"the shares {text} sum to {sum(shares.values()):g}. {FORMATS_HINT}"
         )
     return shares
 
@@ -137,7 +144,7 @@ def rewrite(
     )
     known = _read_card(card)
     try:
-        with ExitStack() as stack, _progress() as tell:
+        with _ended_cleanly(out), ExitStack() as stack, _progress() as tell:
             report = rewrite_dataset(
                 source,
                 out,
@@ -170,14 +177,35 @@ def _read_card(path: Path | None) -> TaskCard | None:
     try:
         return TaskCard.model_validate(inputs.read_card(path))
     except ValidationError as error:
-        problems = "; ".join(_problem(it["loc"], it["msg"]) for it in error.errors())
+        problems = "; ".join(_problem(it) for it in error.errors())
         raise typer.BadParameter(
             f"{path}: {problems}. {inputs.CARD_HINT}", param_hint="--card"
         ) from error
 
 
-def _problem(place: tuple[int | str, ...], message: str) -> str:
-    return ": ".join([*(str(it) for it in place), message.removeprefix("Value error, ")])
+def _problem(error: ErrorDetails) -> str:
+    message = error["msg"].removeprefix("Value error, ")
+    seen = error["input"]
+    if isinstance(seen, str | int | float) and error["type"] != "value_error":
+        message += f", not {str(seen)[:80]!r}"
+    return ": ".join([*(str(it) for it in error["loc"]), message])
+
+
+@contextmanager
+def _ended_cleanly(out: Path) -> Iterator[None]:
+    """Let Ctrl-C and a signal to end pass by what removes the unfinished folder."""
+
+    def end(signal_number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + signal_number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        context.errors.print(Text(f"interrupted: nothing was written to {out}"), soft_wrap=True)
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
@@ -212,6 +240,9 @@ def _show(report: DatasetReport, out: Path) -> None:
     ]
     view.show(console, view.table("turns", ("format", "in the set", "rewritten"), body))
     _say(f"{report.converted:,} of {report.turns:,} turns rewritten ({report.requested:,} asked)")
+    if native := report.requested - report.converted:
+        _say(f"{native:,} stay as they are: no format asked for is possible for them, or all failed"
+             " (captions have no other format)")  # fmt: skip
     if report.rejects:
         _say("not rewritten, by format and reason (another format was tried): "
              + _listed(report.rejects))  # fmt: skip

@@ -76,7 +76,11 @@ class LlmOptions:
                 }
             )  # fmt: skip
         except ValidationError as error:
-            raise typer.BadParameter(error.errors()[0]["msg"], param_hint="--llm-url") from error
+            first = error.errors()[0]
+            raise typer.BadParameter(
+                f"{first['msg'].removeprefix('Value error, ')}, not {self.url!r}",
+                param_hint="--llm-url",
+            ) from error
 
     def _rewriter(self, card: TaskCard, settings: LlmSettings) -> LlmRewriter:
         from asd_rewriter.llm.rewriter import LlmRewriter

@@ -49,7 +49,11 @@ CHOICE_CARD = card(answer_format="multiple_choice", metric="option_letter")
      (card(answer_format="box", metric="iou"), "Where?", "[0.1, 0.2, 3, 0.4]", "box_out_of_range"),
      (card(answer_format="box", metric="iou"), "What?", "red", SHORT),
      (card(answer_format="caption"), "Describe it.", "yes", CAPTION),
-     (card(), "What?", "<image>", "reserved_text")],
+     (card(), "What?", "<image>", "reserved_text"),
+     (card(), OPTIONS, "C", "letter_not_among_options"), (card(), "Which vitamin?", "C", SHORT),
+     (card(), "What?\nA. cat", "A", "no_options"), (card(), "What? (A) cat", "(a)", "no_options"),
+     (card(), "What?\nA. cat\nC. dog", "C", "no_options"),
+     (card(), "What?\nA. cat", "cat", SHORT), (CHOICE_CARD, "What?\nA. cat", "A", "no_options")],
 )  # fmt: skip
 def test_under_a_card_each_turn_has_its_own_format(
     under: TaskCard, question: str, answer: str, found: str

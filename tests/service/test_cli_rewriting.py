@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from asd_rewriter.llm.settings import LlmSettings
+from asd_rewriter.planning import Planner
 from service.cli import context
 from tests.asd_rewriter.conftest import card, png, row
 from tests.asd_rewriter.llm.endpoint import Endpoint
@@ -69,12 +71,13 @@ def test_bad_rows_are_listed_or_refused(source: Path) -> None:
      (("--formats", "haiku=1"), "'haiku' is no format to rewrite into; there are short_answer"),
      (("--formats", "box=1"), "'box' is no format"),
      (("--formats", "yes_no=0.5"), "sum to 0.5"),
-     (("--formats", "yes_no=1.5,short_answer=-0.5"), "one is below 0"),
+     (("--formats", "yes_no=1.5,short_answer=-0.5"), "yes_no=1.5 is not a share from 0 to 1"),
+     (("--formats", "yes_no=0.5,yes_no=0.5"), "yes_no is named twice"),
      (("--formats", "yes_no"), "which is not a number"),
-     (("--formats", "yes_no=nan"), "sum to nan"),
+     (("--formats", "yes_no=nan"), "yes_no=nan is not a share"),
      (("--unit", "row"), "'row' is not one of"), (("--seed", "-1"), "--seed"),
      (("--card", "rows.json"), "is not a JSON object. A card looks like"),
-     (("--card", "bad.json"), "metric: Input should be"),
+     (("--card", "bad.json"), "not 'bleu'"),
      (("--cache", "c"), "--cache would do nothing"),
      (("--engine", "llm"), "--engine llm needs --llm-url and --llm-model too")],
 )  # fmt: skip
@@ -110,6 +113,18 @@ def test_a_folder_with_something_in_it_is_left_alone(source: Path) -> None:
     answer = retain("rewrite", str(source), "--out", "out")
     assert answer.exit_code == 1
     assert "is not empty, and nothing is overwritten. Name a new folder." in said(answer)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_leaves_nothing(
+    number: int, status: int, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = sorted(Path().iterdir())
+    monkeypatch.setattr(Planner, "picks", lambda *_: signal.raise_signal(number))
+    answer = retain("rewrite", str(source), "--out", "out")
+    assert answer.exit_code in (1, status)
+    assert "interrupted: nothing was written to out" in said(answer)
+    assert sorted(Path().iterdir()) == before
 
 
 def test_progress_is_a_bar_on_stderr(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:

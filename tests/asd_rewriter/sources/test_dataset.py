@@ -187,7 +187,7 @@ def test_wrong_plans_are_refused(wrong: dict[str, Any], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [('[{"id": 1}, {"id"', "line 1, row 2"), ('{"id": 1}\n{"id"\n', "line 2, row 2"),
-     ("id,question\n", "neither a JSON array"), ("", "starts with nothing"), ("[]", "no rows"),
+     ("id,question\n", "neither a JSON array"), ("", "is empty"), ("[]", "no rows"),
      ("[3, 4]", "row 1: the row is a number"), (b"[\xff]", "not UTF-8")],
 )  # fmt: skip
 def test_unreadable_input_is_refused(text: str | bytes, message: str, tmp_path: Path) -> None:
@@ -196,6 +196,15 @@ def test_unreadable_input_is_refused(text: str | bytes, message: str, tmp_path: 
     with pytest.raises(InputRefused, match=message):
         rewrite_dataset(source, tmp_path / "out")
     assert list(tmp_path.iterdir()) == [source]
+
+
+def test_a_card_may_be_a_mapping_and_kinds_are_checked_first(tmp_path: Path) -> None:
+    source = write(tmp_path / "rows.json", colours(5))
+    report = rewrite_dataset(source, tmp_path / "out", card().model_dump(), kind="jsonl")
+    assert (report.card, report.kind) == (card(), "jsonl")
+    with pytest.raises(OutputRefused, match=r"'xml' is .* Choose json, jsonl, hf"):
+        rewrite_dataset(source, tmp_path / "other", kind="xml")
+    assert not (tmp_path / "other").exists()
 
 
 def test_an_output_that_is_there_is_never_touched(tmp_path: Path) -> None:
@@ -207,6 +216,9 @@ def test_an_output_that_is_there_is_never_touched(tmp_path: Path) -> None:
             rewrite_dataset(source, tmp_path / out, card())
     with pytest.raises(OutputRefused, match="cannot make a folder"):
         rewrite_dataset(source, source / "under/a/file", card())
+    (tmp_path / "link").symlink_to("nowhere")
+    with pytest.raises(OutputRefused, match="symbolic link"):
+        rewrite_dataset(source, tmp_path / "link", card())
     (tmp_path / "empty").mkdir()
     rewrite_dataset(source, tmp_path / "empty", card())
     assert (tmp_path / "empty/train.json").exists()
