@@ -56,6 +56,8 @@ def _acting(words: Words) -> Frame | None:
 
 def _countable(noun: Words) -> bool:
     text = " ".join(noun)
+    if "than" in noun:
+        return False
     if noun[0] == "of":
         return read_subject(noun[1:]) is not None
     head = text.partition(" of ")[0].split()[-1]

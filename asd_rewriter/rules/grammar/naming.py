@@ -6,6 +6,7 @@ import re
 
 from asd_rewriter.rules.grammar.amounts import UNITS
 from asd_rewriter.rules.grammar.claims import quotable
+from asd_rewriter.rules.grammar.classes import class_of
 from asd_rewriter.rules.grammar.frames import Filled, Frame, Slot
 from asd_rewriter.rules.grammar.lexicon import is_gerund, known, singular, with_article
 from asd_rewriter.rules.grammar.nouns import Number, noun_number
@@ -68,6 +69,8 @@ def _behind(frame: Frame, claim: str) -> Filled | None:
         return Filled(text, claim, definite=True)
     if last in ("year", "number", "page") and claim.isdigit():
         return Filled(f"the {last} {claim}", claim, definite=True)
+    if last in ("color", "colour") and class_of(claim) != "colour":
+        return None
     words = claim.lower().split()
     unfit = words[0] in PREPOSITIONS | {*_DETERMINED} or (is_gerund(words[0]) and last != "step")
     if unfit or (len(words) > _MOST_WORDS and last not in _LONG):

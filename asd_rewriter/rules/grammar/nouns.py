@@ -37,6 +37,7 @@ _ADJECTIVE_ENDS = tuple(
     ["ic", "al", "ive", "ous", "ful", "less", "y", "ed", "ish", "ant", "ent", "ary"]
 )
 _OWN = ("itself", "himself", "herself", "themselves")
+_ONE_OF_TWO = ("upper ", "lower ")
 _NUMBERED = re.compile(r"number \d+")
 
 
@@ -58,7 +59,9 @@ class NounPhrase:
 
     @property
     def placed(self) -> str:
-        """The phrase as it stands in a sentence: with a or an where it needs one."""
+        """The phrase as it stands in a sentence: with the article that it needs."""
+        if not self.determined and self.text.startswith(_ONE_OF_TWO):
+            return f"the {self.text}"
         bare = self.determined or self.number is not Number.ONE
         return self.text if bare else with_article(self.text)
 

@@ -25,12 +25,15 @@ from asd_rewriter.rules.grammar.words import (
     PROPER_KINDS,
     SIDES,
     THINGS,
+    word_set,
 )
 
 
 def fill_property(frame: Frame, claim: str) -> Filled | None:
     """A property, or what has it: round, an octagon."""
     claim = lowered(claim)
+    if frame.before == "feel" and class_of(claim) in _NOT_FELT:
+        return None
     words = claim.split()
     if words[0] in ADVERBS:
         words = words[1:]
@@ -49,6 +52,8 @@ def fill_thing(frame: Frame, claim: str) -> Filled | None:
     if claim.lower() in SIDES or one in NAMED_ONLY:
         return None
     if one == "language" and class_of(claim) != "language":
+        return None
+    if one in _LIVING_OR_EATEN and class_of(claim) in _NOT_LIVING:
         return None
     if claim[0].isupper() and not _ends_small(claim, one):
         if kind in PROPER_KINDS and NAME.fullmatch(claim):
@@ -71,6 +76,9 @@ def fill_thing(frame: Frame, claim: str) -> Filled | None:
     if found is None or (kind == "who" and not _is_someone(claim)):
         return None
     if not frame.noun and class_of(claim) in _NO_THING:
+        return None
+    played = frame.verb == "play" and one in ("game", "sport") and class_of(claim) != "sport"
+    if played and found.number is Number.ONE:
         return None
     if frame.kind and one not in THINGS and claim.split()[-1] not in (kind, one):
         return None
@@ -110,6 +118,12 @@ _ACTING = tuple(
     ["er", "or", "ers", "ors", "ist", "ists", "ian", "man", "men", "woman", "women", "boy", "girl"]
 )
 _SOMEONES = ("his", "her", "their", "my", "the", "number", "himself", "herself", "themselves")
+_LIVING_OR_EATEN = word_set(
+    "food fruit vegetable meal dish dessert drink beverage snack topping condiment animal bird dog"
+    " cat insect fish breed pet mammal reptile"
+)
+_NOT_LIVING = word_set("person place furniture vehicle clothing weather season daytime feeling")
+_NOT_FELT = ("weather", "size", "shape", "side", "colour")
 _NO_THING = ("daytime", "season", "weather", "side", "size", "feeling")
 
 
