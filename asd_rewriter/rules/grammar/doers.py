@@ -81,8 +81,8 @@ def read_having(noun: Words, verb: str, rest: Words, who: bool = False) -> Frame
     asked = "who" if who else " ".join(noun)
     if is_state(small[0]) or small[0] == "been":
         return Frame(Slot.THING, verb, None, after=joined(*rest), noun=asked, quotes=True)
-    if is_state(small[-1]) and small[0] in DETERMINERS:
-        return None  # What has the boy dropped?
+    if "got" in small or (is_state(small[-1]) and small[0] in DETERMINERS):
+        return None  # What has the boy dropped?, What has he got on his feet?
     named_thing = _may_follow(small[0]) or noun_number(small[-1]) is not None
     if not named_thing or not _is_object(rest):
         return None

@@ -25,6 +25,10 @@ _IN_PICTURE = ("in the picture", "in the photo", "in the image", "in this pictur
 _ON_SIDE = re.compile(r"on which side( of (?:the|this) \w+)? (is|are) (.+)", re.I)
 _ABOUT_WHOM = ("of", "with", "for", "to", "by")
 _DO = ("do", "does", "did")
+_LEADING = ("lead", "go", "head", "run", "come", "point", "belong")
+"""Verbs that go to a place rather than on it."""
+_CROSSING = ("landing", "crossing", "meeting")
+"""Nouns that may be verbs: Where is the plane landing?, Where is the zebra crossing?"""
 
 
 def read_where(words: Words) -> Frame | None:
@@ -39,10 +43,14 @@ def read_where(words: Words) -> Frame | None:
         around = None if found is None or found[1] in ("be", "have") else joined(*found[2])
         if found is None or around is None or (found[2] and found[2][-1].lower() in PREPOSITIONS):
             return None
+        if found[1] in _LEADING:
+            return None
         return Frame(Slot.PLACE, verb, found[0], joined(found[1], around))
     if verb not in BE:
         return None
     last = rest[-1].lower()
+    if last in _CROSSING and len(rest) > 2:
+        return None
     if found := split_at_gerund(rest):
         return None if found[2] else Frame(Slot.PLACE, verb, found[0], found[1])
     if is_state(last) and (subject := read_subject(rest[:-1])):
