@@ -81,13 +81,15 @@ def names_in(text: str | None) -> list[str] | None:
 
 @contextmanager
 def refusing(hint: str = "") -> Iterator[None]:
-    """End the command with the message of what evaluation refuses."""
+    """End the command with the message of what evaluation refuses; `hint` if it is no results."""
     from eval.errors import EvalError
+    from eval.results.errors import ResultsRefused
 
     try:
         yield
     except EvalError as error:
-        context.fail(f"{error.message} {hint}".strip())
+        is_other = isinstance(error, ResultsRefused)
+        context.fail(f"{error.message} {hint if is_other else ''}".strip())
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     except OSError as error:
