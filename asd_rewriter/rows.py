@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from asd_rewriter.answer_rules import answer_problem, canonical_answer, native_format
+from asd_rewriter.answer_rules import answer_problem, broken_list, canonical_answer, native_format
 from asd_rewriter.cards import TaskCard
 from asd_rewriter.conversations import (
     IMAGE_MARK,
@@ -173,7 +173,7 @@ class RowChecker:
             )
             return None
         answer = answered.strip()
-        wrong = answer_problem(self.card, question, answer)
+        wrong = answer_problem(self.card, question, answer) or broken_list(question, answer)
         if wrong is not None:
             note(f"conversations[{index + 1}].value", *wrong)
             return None

@@ -164,6 +164,8 @@ def test_every_row_rule(pack: MakeArchive, out: Path, value: Any, rule: str) -> 
 
 
 FORMAT_RULES: list[tuple[dict[str, Any], str, str, str | None]] = [
+    ({}, "Which?\nA. x", "A", "no_options"),
+    ({}, "Which?\nA. x\nB. y", "C", "letter_not_among_options"),
     ({"labels": ["cat", "dog"]}, "What?", "cat", None),
     ({"labels": ["cat", "dog"]}, "What?", "Cat", "not_a_label"),
     ({"answer_format": "yes_no"}, "Is it?", "No", None),
