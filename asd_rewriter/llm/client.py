@@ -6,13 +6,14 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
-import httpx
+import aiohttp
 
 from asd_rewriter.errors import EndpointDown
 from asd_rewriter.llm.budget import Budget
@@ -23,6 +24,7 @@ REQUEST_REFUSED = "request_refused"
 
 _MAX_BODY_BYTES = 4 * 2**20
 _MAX_WAIT_SECONDS = 120.0
+_CONNECT_SECONDS = 10.0
 _RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 _REFUSED = frozenset({400, 413, 415, 422})
 _OPTIONAL = ("response_format", "seed", "temperature")
@@ -66,31 +68,18 @@ class ChatClient:
     _quiet_until: float = 0.0
 
     async def __aenter__(self) -> ChatClient:
-        self._tls = httpx.create_ssl_context()
-        self._idle: list[httpx.AsyncClient] = []
+        key, longest = self.settings.key, self.settings.timeout_s
+        self._http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0),  # the workers bound the calls
+            headers={"Authorization": f"Bearer {key}"} if key else None,
+            timeout=aiohttp.ClientTimeout(longest, sock_connect=min(longest, _CONNECT_SECONDS)),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            proxy=_proxy(self.settings.base_url),
+        )
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        for http in self._idle:
-            await http.aclose()
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[httpx.AsyncClient]:
-        """Lend a client of one connection: a pool's work grows with the square of its size."""
-        http = self._idle.pop() if self._idle else self._connect()
-        try:
-            yield http
-        finally:
-            self._idle.append(http)
-
-    def _connect(self) -> httpx.AsyncClient:
-        key = self.settings.key
-        return httpx.AsyncClient(
-            headers={"Authorization": f"Bearer {key}"} if key else None,
-            timeout=self.settings.timeout_s,
-            limits=httpx.Limits(max_connections=1),
-            verify=self._tls,
-        )
+        await self._http.close()
 
     async def ask(self, body: dict[str, Any], allowance: tuple[int, int]) -> Answer:
         """Return the answer to a request body.
@@ -116,44 +105,42 @@ class ChatClient:
         held = await self.budget.hold(*allowance)
         used, sent = held, True  # an answer that never came may have been paid for
         try:
-            async with asyncio.timeout(self.settings.timeout_s):
-                status, headers, text = await self._send(content)
+            status, headers, text = await self._send(content)
             used = (0, 0)
             if status == 200:
                 answer, used = _read(text, held)
                 return answer
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             used, sent = (0, 0), False
             raise _TryAgain(f"no connection ({error})", connected=False) from None
         except TimeoutError:
             raise _TryAgain(f"no answer within {self.settings.timeout_s:g} s") from None
-        except httpx.HTTPError as error:
+        except aiohttp.ClientError as error:
             raise _TryAgain(f"the connection broke ({type(error).__name__})") from None
         finally:
             self.budget.settle(held, used, sent)
             self.tell_spent()
         return await self._refusal(status, headers, text, body, allowance)
 
-    async def _send(self, content: bytes) -> tuple[int, httpx.Headers, str]:
+    async def _send(self, content: bytes) -> tuple[int, Mapping[str, str], str]:
         url = f"{self.settings.base_url}/chat/completions"
         kind = {"Content-Type": "application/json"}
-        async with (
-            self._connection() as http,
-            http.stream("POST", url, content=content, headers=kind) as response,
-        ):
+        async with self._http.post(
+            url, data=content, headers=kind, allow_redirects=False
+        ) as response:
             chunks, size = [], 0
-            async for chunk in response.aiter_bytes():
+            async for chunk in response.content.iter_any():
                 chunks.append(chunk)
                 size += len(chunk)
                 if size > _MAX_BODY_BYTES:
                     raise _TryAgain(f"the answer exceeds {_MAX_BODY_BYTES:,} bytes")
             text = b"".join(chunks).decode(errors="replace")
-        return response.status_code, response.headers, self._redacted(text)
+        return response.status, response.headers, self._redacted(text)
 
     async def _refusal(
         self,
         status: int,
-        headers: httpx.Headers,
+        headers: Mapping[str, str],
         text: str,
         body: dict[str, Any],
         allowance: tuple[int, int],
@@ -213,6 +200,14 @@ def endpoint_down(settings: LlmSettings, what: str, tries: int) -> EndpointDown:
         "Answers received so far are kept. Check address, model name and API key, or start the "
         "endpoint, then run again: it goes on where it stopped."
     )
+
+
+def _proxy(url: str) -> str | None:
+    """Return the environment's proxy for a URL."""
+    parts, known = urlsplit(url), getproxies()
+    if proxy_bypass(parts.hostname or ""):
+        return None
+    return known.get(parts.scheme) or known.get("all")
 
 
 def _read(text: str, held: tuple[int, int]) -> tuple[Answer, tuple[int, int]]:
