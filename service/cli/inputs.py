@@ -124,7 +124,7 @@ TaskOptions = Annotated[
     JsonObject,
     _json_option(
         "What this task does differently: method_config, hyperparameters, x_percent, asd, "
-        "seed, parent, eval_limit, probe_limit (docs/streams.md).",
+        "seed, parent, eval_limit, probe_limit, future_tasks (docs/streams.md).",
         '{"hyperparameters": {"epochs": 2}, "seed": 1}',
     ),
 ]

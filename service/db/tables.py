@@ -12,6 +12,7 @@ from sqlalchemy import (
     Index,
     MetaData,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -65,6 +66,7 @@ class StreamRow(Base):
     gate: Mapped[dict[str, Any]]
     eval_limit: Mapped[int]  # evaluation items per task
     probe_limit: Mapped[int] = mapped_column(server_default="32")  # lost answers asked again
+    future_tasks: Mapped[bool] = mapped_column(server_default=false())  # earlier versions asked too
     next_version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime]
 

@@ -15,7 +15,6 @@ from asd_rewriter.cards import TaskCard
 from asd_rewriter.limits import RowLimits
 from asd_rewriter.readers import RawRow, read_rows
 from asd_rewriter.splits import HOLDOUT_FRACTION
-from eval.gate import GatePolicy
 from service.db.engine import Database
 from service.db.tables import JobRow, StreamRow, TaskRow, VersionRow
 from service.deps import Services
@@ -28,6 +27,7 @@ from service.jobs.schemas import JobRead
 from service.pagination import Page, page_of
 from service.settings import Settings
 from service.streams import admission, plans, queries
+from service.streams.costs import count_answers
 from service.streams.schemas import PlanRead, TaskOptions, TaskPlan, TaskRead
 from service.streams.uploads import Upload
 
@@ -72,10 +72,9 @@ def plan_only(services: Services, submission: Submission) -> PlanRead:
     with services.db.read() as session:
         stream = queries.get_stream(session, submission.stream)
         plan, parent, ranks = _admit(session, services.settings, stream, submission)
-        num_old = len(admission.lineage_tasks(session, parent))
+        answers = count_answers(session, stream, parent, plan)
         pace = queries.measured_pace(session, stream.base_digest, plan.method)
     found = plans.estimate(plan, submission.train_rows, stream.base_path, pace)
-    answers = plans.count_answers(plan, GatePolicy.model_validate(stream.gate), num_old)
     return PlanRead(
         rows=submission.train_rows,
         steps=found.steps,

@@ -84,6 +84,7 @@ def stream_read(row: StreamRow) -> StreamRead:
         gate=row.gate,
         eval_limit=row.eval_limit,
         probe_limit=row.probe_limit,
+        future_tasks=row.future_tasks,
         created_at=row.created_at,
     )
 
@@ -102,6 +103,7 @@ def _row(body: StreamCreate, asd: AsdOptions, base: ResolvedBase) -> StreamRow:
         gate=body.gate.model_dump(mode="json"),
         eval_limit=body.eval_limit,
         probe_limit=body.probe_limit,
+        future_tasks=body.future_tasks,
         next_version=1,
         created_at=now(),
     )

@@ -13,8 +13,6 @@ from pydantic import BaseModel, ValidationError
 from adapters_store.servable import check_rank
 from asd_rewriter.cards import TaskCard
 from asd_rewriter.plan import RewritePlan
-from eval.gate import GatePolicy
-from eval.probes import MAX_QUESTIONS
 from eval.scorers import caption
 from service.db.tables import StreamRow
 from service.errors import InvalidRequest
@@ -27,6 +25,7 @@ from trainer.plan import TrainPlan, plan_training
 from trainer.spec import Hyperparameters
 
 Model = TypeVar("Model", bound=BaseModel)
+Value = TypeVar("Value")
 
 
 def find_method(name: str) -> MethodEntry:
@@ -107,11 +106,10 @@ def rewrite_plan(plan: TaskPlan) -> RewritePlan:
 
 def resolve_plan(stream: StreamRow, options: TaskOptions, parent: int | None) -> TaskPlan:
     """Return a task's request with the stream's values where the options are silent."""
-    seed = stream.rewrite["seed"] if options.seed is None else options.seed
+    seed = _given(options.seed, stream.rewrite["seed"])
     overrides = dict(options.hyperparameters)
     if options.seed is not None:
         overrides.setdefault("seed", options.seed)
-    x_percent = stream.rewrite["x_percent"] if options.x_percent is None else options.x_percent
     asd = resolve_asd({**stream.rewrite.get("asd", {}), **options.asd})
     merge = find_method(stream.method).config.overridden
     config = resolve_method_config(
@@ -122,25 +120,18 @@ def resolve_plan(stream: StreamRow, options: TaskOptions, parent: int | None) ->
         method=stream.method,
         method_config=config,
         hyperparameters=resolve_hyperparameters({**stream.hyperparameters, **overrides}, seed),
-        x_percent=x_percent,
+        x_percent=_given(options.x_percent, stream.rewrite["x_percent"]),
         asd=asd,
         seed=seed,
         eval_limit=options.eval_limit or stream.eval_limit,
-        probe_limit=(stream.probe_limit if options.probe_limit is None else options.probe_limit),
+        probe_limit=_given(options.probe_limit, stream.probe_limit),
+        future_tasks=_given(options.future_tasks, stream.future_tasks),
         parent=parent,
     )
 
 
-def count_answers(plan: TaskPlan, policy: GatePolicy, num_old: int) -> tuple[int, int]:
-    """Return how many answers evaluation asks for: in any case, and at most.
-
-    In any case: the new version on all tasks, base and parent on the new one. At most: the gate's
-    whole budget for version and parent, and all questions about lost answers. Fewer where splits
-    are small.
-    """
-    always = plan.eval_limit * (num_old + 2 + (num_old > 0))
-    more = max(0, policy.max_samples - plan.eval_limit) + MAX_QUESTIONS * plan.probe_limit
-    return always, always + 2 * num_old * more
+def _given(wanted: Value | None, otherwise: Value) -> Value:
+    return otherwise if wanted is None else wanted
 
 
 def new_rank(plan: TaskPlan) -> int:

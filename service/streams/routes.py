@@ -42,7 +42,7 @@ _FORM: dict[str, Any] = {
                         "options": {
                             **_TEXT,
                             "description": "method_config, hyperparameters, x_percent, asd, "
-                            "seed, parent, eval_limit, probe_limit",
+                            "seed, parent, eval_limit, probe_limit, future_tasks",
                         },
                     },
                 }

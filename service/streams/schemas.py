@@ -65,6 +65,9 @@ class StreamCreate(BaseModel):
     probe_limit: int = Field(
         default=32, ge=0, le=10_000, description="lost answers per task that are asked again"
     )
+    future_tasks: bool = Field(
+        default=False, strict=True, description="earlier versions are asked later tasks too"
+    )
 
 
 class StreamRead(BaseModel):
@@ -85,6 +88,7 @@ class StreamRead(BaseModel):
     gate: dict[str, Any]
     eval_limit: int
     probe_limit: int
+    future_tasks: bool
     created_at: datetime
 
 
@@ -101,6 +105,7 @@ class TaskOptions(BaseModel):
     parent: int | str | None = None
     eval_limit: int | None = Field(default=None, ge=1, le=100_000)
     probe_limit: int | None = Field(default=None, ge=0, le=10_000)
+    future_tasks: bool | None = Field(default=None, strict=True)
 
 
 class TaskPlan(BaseModel):
@@ -116,6 +121,7 @@ class TaskPlan(BaseModel):
     seed: int
     eval_limit: int
     probe_limit: int = 32
+    future_tasks: bool = False
     parent: int | None = None
 
 

@@ -55,11 +55,13 @@ def plan_measurements(
     blobs: LocalBlobStore,
     chain: Sequence[VersionRow],
     limit: int,
+    future_tasks: bool,
 ) -> list[Measurement]:
     """Return what is missing for the last version of a lineage, base first, to be judged.
 
     Its own row is measured, and every cell on or below the diagonal that is not there, with the
     zero-shot row; the parent also on the task it had not learned, for forward transfer. The
+    With `future_tasks` every version is asked every task, also those learned after it. The
     parent's row is always among them: answers at hand cost nothing, and it is asked where it was
     asked fewer items than `limit` now says, or by another build of the engine.
     """
@@ -68,8 +70,8 @@ def plan_measurements(
     compared = {version.id for version in chain[-2:] if version.number}
     wanted = []
     for stage, version in enumerate(chain):
-        seen = tasks if version is chain[-2] or stage == 0 else tasks[:stage]
-        for task in seen:
+        asks_all = future_tasks or version is chain[-2] or stage == 0
+        for task in tasks if asks_all else tasks[:stage]:
             known = session.get(CellRow, (version.id, task.id))
             if known is None or version.id in compared:
                 wanted.append(Measurement(version, task, items[task.id], decoding_of(task)))

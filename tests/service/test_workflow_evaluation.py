@@ -17,6 +17,7 @@ from tests.service.rows import count, record
 
 STRICT = {"min_samples": 10, "max_drop_per_task": 10.0, "max_mean_drop": 10.0}
 """Twenty items cannot show that so little was lost."""
+GENEROUS = {"min_samples": 1, "max_drop_per_task": 100.0, "max_mean_drop": 100.0}
 
 
 def learned(plane: Plane, num_eval: int = 200, **fields: Any) -> None:
@@ -259,6 +260,51 @@ def test_the_cost_is_told_beforehand(plane: Plane) -> None:
     assert plan["answers"] == 4 * 20  # two tasks by the new version, one by base and parent
     budget = plane.client.get("/v1/streams/demo").json()["gate"]["max_samples"]
     assert plan["answers_limit"] == 80 + 2 * (budget - 20 + 8 * 32)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"eval_limit": 4},
+        {"eval_limit": 7},  # the parent is asked more of the first task
+        {"eval_limit": 4, "future_tasks": True},
+        {"eval_limit": 7, "future_tasks": True, "parent": 1},
+    ],
+)
+def test_the_cost_told_is_what_is_asked(plane: Plane, options: Json) -> None:
+    plane.create_stream(gate=GENEROUS, eval_limit=4, probe_limit=0)
+    plane.wait(plane.submitted("colours", archive=make_archive("colours", None, 40)))
+    plane.wait(plane.submitted("shapes", archive=make_archive("shapes", None, 40)))
+    more = {"archive": make_archive("sizes", None, 40), "options": options}
+    plan = plane.submit("sizes", params={"dry_run": "true"}, **more).json()
+    plane.asked.clear()
+
+    plane.wait(plane.submitted("sizes", **more))
+
+    assert len(plane.asked) == plan["answers"]
+
+
+def test_earlier_versions_are_asked_later_tasks_where_wanted(plane: Plane) -> None:
+    plane.create_stream(gate=GENEROUS, eval_limit=4)
+    for task in ("colours", "shapes", "sizes"):
+        plane.wait(plane.submitted(task))
+    assert cells_of(plane, "sizes") == {0: 4, 2: 4, 3: 4}
+
+    plane.wait(plane.submitted("lines", options={"future_tasks": True}))
+
+    for task in ("colours", "shapes", "sizes", "lines"):
+        assert cells_of(plane, task) == dict.fromkeys(range(5), 4)
+    summaries = {it["name"]: it for it in record(plane, 4, "report")["summaries"]}
+    assert {"transfer", "average"} <= summaries.keys()
+
+
+def test_a_stream_can_ask_earlier_versions_of_all_later_tasks(plane: Plane) -> None:
+    plane.create_stream(gate=GENEROUS, eval_limit=4, future_tasks=True)
+    for task in ("colours", "shapes", "sizes"):
+        plane.wait(plane.submitted(task))
+    assert cells_of(plane, "sizes") == dict.fromkeys(range(4), 4)
+    plane.wait(plane.submitted("lines", options={"future_tasks": False}))
+    assert cells_of(plane, "lines").keys() == {0, 3, 4}
 
 
 @pytest.mark.parametrize("limit", [-1, 1.5, "3"])

@@ -20,8 +20,10 @@ def run(ctx: Context) -> dict[str, Any]:
     facts = ctx.facts()
     with ctx.tools.db.read() as session:
         version = session.get_one(VersionRow, facts.job.version_id)
-        chain, limit = lineage(session, version), facts.plan.eval_limit
-        wanted = measuring.plan_measurements(session, ctx.tools.blobs, chain, limit)
+        chain = lineage(session, version)
+        wanted = measuring.plan_measurements(
+            session, ctx.tools.blobs, chain, facts.plan.eval_limit, facts.plan.future_tasks
+        )
         comparison = Comparison.read(session, ctx.tools.blobs, version)
     ctx.progress(0, None, "answers", "the model is being made ready")
     with Evaluation(ctx, facts, sum(len(it.items) for it in wanted)) as evaluation:
