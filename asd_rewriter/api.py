@@ -11,9 +11,11 @@ from typing import Any, TextIO
 
 from asd_rewriter.cards import TaskCard
 from asd_rewriter.detection import Detection, Detector
+from asd_rewriter.errors import OutputRefused
 from asd_rewriter.formats import AnswerFormat
 from asd_rewriter.limits import RowLimits
 from asd_rewriter.mix import RewriteStream, RewrittenSample
+from asd_rewriter.output import staged
 from asd_rewriter.plan import RewritePlan
 from asd_rewriter.readers import RawRow
 from asd_rewriter.report import RewriteReport
@@ -21,9 +23,8 @@ from asd_rewriter.rewriter import Rewriter
 from asd_rewriter.samples import turn_key
 from asd_rewriter.sources.bad_rows import BadSpot
 from asd_rewriter.sources.base import Kind, Source
-from asd_rewriter.sources.errors import InputRefused, OutputRefused
+from asd_rewriter.sources.errors import InputRefused
 from asd_rewriter.sources.opening import open_source
-from asd_rewriter.sources.output import staged
 from asd_rewriter.sources.samples import SourceSample, SourceSamples, detect, rewritten_row
 from asd_rewriter.sources.writers import Writer, encoded, open_writer
 

@@ -6,6 +6,7 @@ AsdError                           500
 │                                       SuspiciousCompression, CorruptArchive
 ├── MemberNotFound                 422
 ├── InvalidRows                    422  carries the validation report
+├── OutputRefused                  422  a folder that is not written to, or rows that do not fit it
 ├── RowCheckFailed                 500  the helper process for images cannot run
 └── EndpointDown                   503  the model that rewrites cannot be asked
 
@@ -102,6 +103,13 @@ class InvalidRows(AsdError, ValueError):
 
     def __reduce__(self) -> tuple[type[InvalidRows], tuple[str, ValidationReport]]:
         return type(self), (self.message, self.report)
+
+
+class OutputRefused(AsdError, ValueError):
+    """A folder that is not written to, or a format that the rows cannot have."""
+
+    status = 422
+    code = "invalid_output"
 
 
 class RowCheckFailed(AsdError, RuntimeError):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from eval.forgetting import TaskChange
 from eval.gate import GateVerdict
 from eval.intervals import Interval, Part, spread
+from eval.probes import ProbeKind
 from eval.report import ForgettingReport
 from eval.split import TaskSplit
 
@@ -31,7 +32,8 @@ class Pooled(NamedTuple):
     """Share (percent) of all tasks' lost answers that is only hidden, with its 95 % interval.
 
     Tasks weigh by the answers that they lost. `n` of these `lost` were asked again; tasks of which
-    it cannot be told are left out.
+    it cannot be told are left out. `read_only`: they were not asked in any other way, so that
+    there may be more style among them.
     """
 
     percent: float
@@ -39,6 +41,7 @@ class Pooled(NamedTuple):
     n: int
     lost: int
     num_tasks: int
+    read_only: bool
 
 
 def findings(report: ForgettingReport) -> Findings:
@@ -55,18 +58,35 @@ def findings(report: ForgettingReport) -> Findings:
 
 def pooled_superficial(splits: Sequence[TaskSplit]) -> Pooled | None:
     """Return the share over all tasks, or None where it cannot be told of any."""
-    told = [(it.lost, it.superficial, it.probed) for it in splits if it.lost and it.superficial]
-    total = sum(lost for lost, _, _ in told)
+    told = [(it, it.superficial) for it in splits if it.lost and it.superficial]
+    total = sum(it.lost for it, _ in told)
     if not told:
         return None
     parts = [
-        Part(lost / total, share.percent, Interval(low=share.low, high=share.high))
-        for lost, share, _ in told
+        Part(it.lost / total, share.percent, Interval(low=share.low, high=share.high))
+        for it, share in told
     ]
     percent = sum(part.weight * part.points for part in parts)
     below, above = spread([[part] for part in parts])
     interval = Interval(low=max(percent - below, 0.0), high=min(percent + above, 100.0))
-    return Pooled(percent, interval, sum(n for _, _, n in told), total, len(told))
+    probed, read_only = sum(it.probed for it, _ in told), all(it.read_only for it, _ in told)
+    return Pooled(percent, interval, probed, total, len(told), read_only)
+
+
+_WAYS = {
+    ProbeKind.LENIENT: "read with style forgiven",
+    ProbeKind.FORCED: "asked again with the answer space forced",
+    ProbeKind.YES_NO: "asked again in other formats",
+    ProbeKind.CHOICE: "asked again in other formats",
+}
+
+
+def how_asked(splits: Sequence[TaskSplit]) -> str:
+    """Return what was done with lost answers, as `read with style forgiven and asked again ...`."""
+    kinds = {kind for split in splits for kind in split.by_kind}
+    ways = list(dict.fromkeys(_WAYS[kind] for kind in ProbeKind if kind in kinds))
+    listed = ", ".join(ways[:-1])
+    return f"{listed} and {ways[-1]}" if listed else "".join(ways) or "not asked again"
 
 
 def change_since_parent(change: TaskChange) -> float | None:
@@ -192,15 +212,19 @@ def _style(report: ForgettingReport, pooled: Pooled | None) -> str | None:
             f"Cannot be told: of {lost} lost answers none was asked again, or the model answered "
             "them as well before it learned their task."
         )
+    forgiven = "forgiven" if pooled.read_only else "forgiven or forced"
+    again = "read again, not asked in other ways" if pooled.read_only else "asked again"
     return (
         f"{pooled.percent:.0f} % of the answers lost since they were learned "
         f"({pooled.interval.low:.0f} to {pooled.interval.high:.0f} %) come back when style is "
-        f"forgiven or forced, beyond chance: {_prevails(pooled)}. {pooled.n} of {pooled.lost} "
-        f"were asked again."
+        f"{forgiven}, beyond chance: {_prevails(pooled)}. {pooled.n} of {pooled.lost} were {again}."
     )
 
 
 def _prevails(pooled: Pooled) -> str:
+    if pooled.read_only:
+        mostly = "mostly style went, and " if pooled.interval.low > 50 else ""
+        return f"{mostly}how much of the rest is style cannot be told without the model"
     if pooled.interval.low > 50:
         return "mostly style went, the knowledge is there"
     if pooled.interval.high < 50:
@@ -225,7 +249,7 @@ def _advice(
         if verdict is None or verdict.outcome == "pass":
             return "Nothing: no clear loss was found."
         return "Ask more items of the old tasks: no loss is clear with as many as were asked."
-    if pooled is None:
+    if pooled is None or (pooled.read_only and pooled.interval.low <= 50):
         return (
             "Have the lost answers asked again, to learn whether style or knowledge went. If "
             f"style: {_STYLE_WAY}. If knowledge: {_KNOWLEDGE_WAY}."

@@ -26,6 +26,7 @@ def judge(
     version: str,
     parent: str,
     first: int | None = None,
+    served: bool = True,
 ) -> GateVerdict:
     """Return whether a version may be promoted. The order of tasks and items plays no role.
 
@@ -37,13 +38,14 @@ def judge(
         version: name of the version.
         parent: name of its parent.
         first: how many items per task the first look took (>= 1); None: this is the first.
+        served: whether a service keeps the version; the explanation names what it offers.
     """
     changes = changes_of_items(evidence, policy, first) if evidence else []
-    return _verdict(changes, policy, version, parent)
+    return _verdict(changes, policy, version, parent, served)
 
 
 def _verdict(
-    changes: Sequence[Change], policy: GatePolicy, version: str, parent: str
+    changes: Sequence[Change], policy: GatePolicy, version: str, parent: str, served: bool
 ) -> GateVerdict:
     rest = [change.next_look is not None for change in changes]
     checks = [
@@ -60,7 +62,7 @@ def _verdict(
         parent=parent,
         policy=policy,
         checks=tuple(checks),
-        explanation=explain(outcome, version, parent, policy, checks, wanted),
+        explanation=explain(outcome, version, parent, policy, checks, wanted, served),
         wanted=wanted,
     )
 

@@ -16,6 +16,7 @@ def explain(
     policy: GatePolicy,
     checks: Sequence[GateCheck],
     wanted: Mapping[str, int],
+    served: bool,
 ) -> str:
     """Return why a version passes, is blocked or needs more items.
 
@@ -26,6 +27,7 @@ def explain(
         policy: what was to be held.
         checks: of every old task, then of their mean; none for a first task.
         wanted: how many items each undecided task is to have, for `need_more_samples`.
+        served: whether a service keeps the version, so that it can be promoted nevertheless.
     """
     if not checks:
         return (
@@ -39,10 +41,10 @@ def explain(
     if outcome == "need_more_samples":
         return f"{version} against {parent} is undecided so far. {facts} {_next_look(wanted)}"
     if not all(check.undecided for check in deciding):
-        return f"{version} is blocked against {parent}. {facts} {_WAY_OUT}"
+        return f"{version} is blocked against {parent}. {facts} {_way_out([_AGAIN], served)}"
     return (
         f"{version} is blocked against {parent}: undecided, and nothing is left to ask. {facts} "
-        f"{_way_out_undecided(deciding, policy)}"
+        f"{_way_out(_ways_to_tell(deciding, policy), served)}"
     )
 
 
@@ -103,7 +105,7 @@ def _next_look(wanted: Mapping[str, int]) -> str:
     return f"Next look: {tasks}{others}."
 
 
-def _way_out_undecided(deciding: Sequence[GateCheck], policy: GatePolicy) -> str:
+def _ways_to_tell(deciding: Sequence[GateCheck], policy: GatePolicy) -> list[str]:
     ways = []
     if any((check.available or 0) > check.n for check in deciding):
         ways.append(f"ask more items (max_samples is {policy.max_samples})")
@@ -111,15 +113,19 @@ def _way_out_undecided(deciding: Sequence[GateCheck], policy: GatePolicy) -> str
         ways.append("give the old tasks larger evaluation splits")
     if any(check.n < policy.min_samples for check in deciding if check.task is not None):
         ways.append("lower the policy's min_samples")
-    ways.append("widen the stream's gate policy")
+    return ways
+
+
+def _way_out(ways: Sequence[str], served: bool) -> str:
+    if not served:
+        return f"Way out: {', '.join(ways)}, or widen the policy."
     return (
-        f"The version stays addressable under its number. Way out: {', '.join(ways)}, or promote "
-        "this version by an override with a reason."
+        f"The version stays addressable under its number. Way out: {', '.join(ways)}, widen the "
+        "stream's gate policy, or promote this version by an override with a reason."
     )
 
 
-_WAY_OUT = (
-    "The version stays addressable under its number. Way out: train the task again with more "
-    "protection (a stronger penalty, a lower learning rate, answer-style rewriting on), widen the "
-    "stream's gate policy, or promote this version by an override with a reason."
+_AGAIN = (
+    "train the task again with more protection (a stronger penalty, a lower learning rate, "
+    "answer-style rewriting on)"
 )

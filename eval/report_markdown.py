@@ -16,6 +16,7 @@ from eval.findings import (
     change_since_parent,
     count_of_change,
     findings,
+    how_asked,
 )
 from eval.forgetting import TaskChange, WorstItem
 from eval.matrix import AccuracyMatrix, Cell
@@ -96,10 +97,11 @@ def _splits(splits: Sequence[TaskSplit]) -> str:
     if not splits:
         return "Not measured: no lost answer was asked again."
     rows = [row for split in splits for row in _split_rows(split)]
-    head = ["task", "lost", "asked again", "came back", "by chance", "style", "knowledge"]
+    head = ["task", "lost", "how", "came back", "by chance", "style", "knowledge"]
     return (
-        "Answers that were right when their task was learned and are wrong now. Style: came back, "
-        "corrected for chance, (r - c) / (1 - c). Percent (95 % interval, n asked again). "
+        f"Answers that were right when their task was learned and are wrong now were "
+        f"{how_asked(splits)}. Style: came back, "
+        "corrected for chance, (r - c) / (1 - c). Percent (95 % interval, n of them). "
         f"Rules {splits[0].rules}.\n\n" + _table(head, rows)
     )
 

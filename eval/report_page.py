@@ -22,6 +22,7 @@ from eval.findings import (
     clear_change,
     count_of_change,
     findings,
+    how_asked,
     pooled_superficial,
     signed,
 )
@@ -135,6 +136,7 @@ def _environment() -> Environment:
         "since_parent": change_since_parent,
         "clear": clear_change,
         "count": count_of_change,
+        "how_asked": how_asked,
         "outcomes": OUTCOMES,
         "style": Markup(environment.get_template("report.css").render()),
     }

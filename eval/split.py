@@ -54,6 +54,11 @@ class TaskSplit(BaseModel):
     recovered_by: dict[str, tuple[ProbeKind, ...]]
 
     @property
+    def read_only(self) -> bool:
+        """Whether lost answers were only read again, not asked for in any other way."""
+        return self.by_kind.keys() == {ProbeKind.LENIENT}
+
+    @property
     def superficial(self) -> Share | None:
         """Share of the lost answers that is only hidden; None where it cannot be told."""
         return self.overall.corrected

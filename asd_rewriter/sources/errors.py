@@ -10,10 +10,3 @@ class InputRefused(AsdError, ValueError):
 
     status = 422
     code = "invalid_input"
-
-
-class OutputRefused(AsdError, ValueError):
-    """A folder that is not written to, or a format that the rows cannot have."""
-
-    status = 422
-    code = "invalid_output"

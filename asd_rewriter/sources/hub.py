@@ -14,9 +14,10 @@ from types import ModuleType, TracebackType
 from typing import Any, Self
 
 from asd_rewriter.conversations import kind_of
+from asd_rewriter.errors import OutputRefused
 from asd_rewriter.readers import RawRow, Spot
 from asd_rewriter.sources.base import Kind, Source
-from asd_rewriter.sources.errors import InputRefused, OutputRefused
+from asd_rewriter.sources.errors import InputRefused
 
 _PIECE = 1000
 

@@ -24,10 +24,3 @@ class PredictionsMismatch(EvalError, ValueError):
 
     status = 422
     code = "predictions_mismatch"
-
-
-class OutputRefused(EvalError, ValueError):
-    """A folder or file that is not written to."""
-
-    status = 422
-    code = "invalid_output"

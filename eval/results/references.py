@@ -20,11 +20,12 @@ from eval.results.predictions import id_of
 from eval.scorers.iou import parse_box
 
 _IMAGE_MARK = "<image>"
-_FORMATS: Mapping[str, AnswerFormat] = {
+FORMATS: Mapping[str, AnswerFormat] = {
     "option_letter": AnswerFormat.MULTIPLE_CHOICE,
     "iou": AnswerFormat.BOX,
     "caption": AnswerFormat.CAPTION,
 }
+"""Formats that a metric tells; else the prompt's instruction does, or it is a short answer."""
 _ANSWER_KEYS = ("answer_bbox", "answers", "references", "captions", "answer", "label")
 _QUESTION_KEYS = ("text", "question", "prompt")
 _SOFT_VOTES, _VOTE_WORDS = 3, 4
@@ -80,19 +81,21 @@ def items_of(task: str, rows: Sequence[Reference], metric: Metric) -> list[EvalI
     No image is opened: instead of the images' digests an item holds one digest of its own, made
     from task, id and the image's name, so that no two questions are taken for one.
     """
-    return [
-        EvalItem(
-            id=row.id,
-            task=task,
-            images=(hashlib.sha256(f"{task}\n{row.id}\n{row.image}".encode()).hexdigest(),),
-            question=strip_instruction(row.question)[0] or row.question,
-            prompt=row.question,
-            references=row.answers,
-            format=_FORMATS.get(metric, AnswerFormat.SHORT_ANSWER),
-            metric=metric,
-        )
-        for row in rows
-    ]
+    return [_item(task, row, metric) for row in rows]
+
+
+def _item(task: str, row: Reference, metric: Metric) -> EvalItem:
+    question, asked_for = strip_instruction(row.question)
+    return EvalItem(
+        id=row.id,
+        task=task,
+        images=(hashlib.sha256(f"{task}\n{row.id}\n{row.image}".encode()).hexdigest(),),
+        question=question or row.question,
+        prompt=row.question,
+        references=row.answers,
+        format=FORMATS.get(metric) or asked_for or AnswerFormat.SHORT_ANSWER,
+        metric=metric,
+    )
 
 
 def guess_metric(rows: Sequence[Reference]) -> Metric:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from asd_rewriter.output import staged
 from eval.errors import ItemImageMissing
 from eval.evidence import TaskEvidence
 from eval.export import accuracy_csv
@@ -21,9 +22,9 @@ from eval.matrix import AccuracyMatrix
 from eval.report import ForgettingReport, build_report
 from eval.report_markdown import to_markdown
 from eval.report_page import report_html
-from eval.results.output import staged_folder
 from eval.results.run import counted
 from eval.results.scored import ScoredRun, describe_missing
+from eval.results.style import compliance_of_run, splits_of_run
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class RunReport:
             "report.html": self.html(),
             "matrix.csv": self.csv(),
         }
-        with staged_folder(Path(out)) as folder:
+        with staged(Path(out)) as folder:
             for name, text in made.items():
                 (folder / name).write_text(text, encoding="utf-8")
         return [Path(out) / name for name in made]
@@ -83,15 +84,19 @@ def report_of_run(scored: ScoredRun, policy: GatePolicy, images: Path | None) ->
         "results": f"{scored.run.layout} folder {scored.run.name}",
         "scorers": [*sorted({it.scorer for it in scored.scores.values()})],
     }
+    splits, untold = splits_of_run(scored)
+    notes = [*scored.notes, *untold]
     report = build_report(
         matrix,
         _verdict(scored, policy),
         changes=_changes(scored, matrix),
+        splits=splits,
+        compliance=compliance_of_run(scored),
         worst_items=worst,
         training=training,
-        notes=scored.notes,
+        notes=notes,
     )
-    return RunReport(report, urls, (scored.run.said(), *scored.notes))
+    return RunReport(report, urls, (scored.run.said(), *notes))
 
 
 def report_of_matrix(matrix: AccuracyMatrix, path: Path) -> RunReport:
@@ -121,7 +126,7 @@ def _verdict(scored: ScoredRun, policy: GatePolicy) -> GateVerdict:
         for task in scored.run.tasks[: last - 1]
     }
     version, parent = scored.run.version(last), scored.run.version(last - 1)
-    return judge(evidence, policy, version=version, parent=parent)
+    return judge(evidence, policy, version=version, parent=parent, served=False)
 
 
 def _worst(scored: ScoredRun) -> list[WorstItem]:

@@ -10,12 +10,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from asd_rewriter.output import staged
 from eval.errors import MatrixHole
 from eval.items import EvalItem
 from eval.matrix import AccuracyMatrix, Cell, MatrixRow
-from eval.results.output import staged_folder
 from eval.results.run import Place, ResultRun
-from eval.scoring import TaskScores
+from eval.scoring import Mode, TaskScores
 
 _SHOWN = 5
 
@@ -48,6 +48,7 @@ class ScoredRun:
 
     Args:
         run: where its files lie.
+        mode: by whose rules answers were scored.
         items: by task, in the order of the references.
         answers: by stage and task: texts by item digest.
         scores: by stage and task.
@@ -56,6 +57,7 @@ class ScoredRun:
     """
 
     run: ResultRun
+    mode: Mode = "fixed"
     items: dict[str, list[EvalItem]] = field(default_factory=dict)
     answers: dict[Place, dict[str, str]] = field(default_factory=dict)
     scores: dict[Place, TaskScores] = field(default_factory=dict)
@@ -80,7 +82,7 @@ class ScoredRun:
         Raises:
             OutputRefused: if the folder is not empty or cannot be made.
         """
-        with staged_folder(Path(out)) as folder:
+        with staged(Path(out)) as folder:
             facts = json.dumps(self.facts(), indent=2, ensure_ascii=False)
             (folder / "scores.json").write_text(facts + "\n", encoding="utf-8")
             with (folder / "items.jsonl").open("w", encoding="utf-8") as file:

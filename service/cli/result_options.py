@@ -82,12 +82,13 @@ def names_in(text: str | None) -> list[str] | None:
 @contextmanager
 def refusing(hint: str = "") -> Iterator[None]:
     """End the command with the message of what evaluation refuses; `hint` if it is no results."""
+    from asd_rewriter.errors import OutputRefused
     from eval.errors import EvalError
     from eval.results.errors import ResultsRefused
 
     try:
         yield
-    except EvalError as error:
+    except (EvalError, OutputRefused) as error:
         is_other = isinstance(error, ResultsRefused)
         context.fail(f"{error.message} {hint if is_other else ''}".strip())
     except ValueError as error:

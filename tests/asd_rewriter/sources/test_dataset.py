@@ -13,9 +13,10 @@ from pydantic import ValidationError
 
 import asd_rewriter
 from asd_rewriter.api import DatasetReport, rewrite_dataset
+from asd_rewriter.errors import OutputRefused
 from asd_rewriter.formats import INSTRUCTIONS, AnswerFormat, strip_instruction
 from asd_rewriter.sources.base import Kind
-from asd_rewriter.sources.errors import InputRefused, OutputRefused
+from asd_rewriter.sources.errors import InputRefused
 from asd_rewriter.sources.opening import open_source
 from tests.asd_rewriter.conftest import card, row
 

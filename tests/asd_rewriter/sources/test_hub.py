@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from asd_rewriter.api import rewrite_dataset
+from asd_rewriter.errors import OutputRefused
 from asd_rewriter.sources.base import Kind
-from asd_rewriter.sources.errors import InputRefused, OutputRefused
+from asd_rewriter.sources.errors import InputRefused
 from asd_rewriter.sources.opening import open_source
 from tests.asd_rewriter.conftest import card, png
 from tests.asd_rewriter.sources.test_dataset import colours, read, write

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from asd_rewriter.errors import OutputRefused
 from eval.api import report_run, score_run
 from eval.errors import MatrixHole
-from eval.results.errors import OutputRefused, PredictionsMismatch, ReferencesRefused
+from eval.results.errors import PredictionsMismatch, ReferencesRefused
 from tests.asd_rewriter.conftest import png
 from tests.eval.results.folders import (
     RIGHT,

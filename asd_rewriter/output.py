@@ -1,4 +1,4 @@
-"""The folder of a rewriting: written under another name, and there only once it is whole."""
+"""A folder that is there whole or not at all: written under another name first."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from asd_rewriter.sources.errors import OutputRefused
+from asd_rewriter.errors import OutputRefused
 
 
 @contextmanager
 def staged(out: Path) -> Iterator[Path]:
     """Yield a new folder beside `out`; it becomes `out` if the block ends without an exception.
 
-    Otherwise nothing is left. Raises OutputRefused when `out` is a file, holds something already
-    or cannot be made.
+    Otherwise nothing is left. Raises OutputRefused when `out` is a file or a link, holds something
+    already, or cannot be made.
     """
     out = out.absolute()
     check_free(out)
