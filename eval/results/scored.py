@@ -15,7 +15,8 @@ from eval.errors import MatrixHole
 from eval.items import EvalItem
 from eval.matrix import AccuracyMatrix, Cell, MatrixRow
 from eval.results.run import Place, ResultRun
-from eval.scoring import Mode, TaskScores
+from eval.scorers.binding import Mode
+from eval.scoring import TaskScores
 
 _SHOWN = 5
 

@@ -235,6 +235,7 @@ class CellRow(Base):
     accuracy: Mapped[float]
     n: Mapped[int]
     metric: Mapped[str]
+    scorer: Mapped[str] = mapped_column(server_default="")
     created_at: Mapped[datetime]
 
 

@@ -16,6 +16,7 @@ from asd_rewriter.samples import read_samples
 from eval.decoding import Decoding
 from eval.items import EvalItem, in_drawing_order, items_from_samples
 from eval.predictors import distinct_items
+from eval.scorers import scorer_name
 from eval.scoring import TaskScores
 from service.db.tables import CellRow, PredictionRow, ScoreRow, TaskRow, VersionRow
 from service.ids import now
@@ -66,16 +67,29 @@ def plan_measurements(
     asked fewer items than `limit` now says, or by another build of the engine.
     """
     tasks = [session.get_one(TaskRow, v.task_id) for v in chain if v.task_id is not None]
-    items = {task.id: tuple(items_of(blobs, task)[:limit]) for task in tasks}
+    items = {task.id: tuple(items_of(blobs, task)) for task in tasks}
     compared = {version.id for version in chain[-2:] if version.number}
     wanted = []
     for stage, version in enumerate(chain):
         asks_all = future_tasks or version is chain[-2] or stage == 0
-        for task in tasks if asks_all else tasks[:stage]:
+        for at, task in enumerate(tasks):
             known = session.get(CellRow, (version.id, task.id))
-            if known is None or version.id in compared:
-                wanted.append(Measurement(version, task, items[task.id], decoding_of(task)))
+            least = limit if asks_all or at < stage else 0
+            number = _number(known, task, least, version.id in compared)
+            if number:
+                some = items[task.id][:number]
+                wanted.append(Measurement(version, task, some, decoding_of(task)))
     return wanted
+
+
+def _number(known: CellRow | None, task: TaskRow, least: int, compared: bool) -> int:
+    """Return how many items a cell is to be measured on: 0 for one that is there, or not wanted.
+
+    A cell by another version of the scorer is made anew, from the answers that are kept.
+    """
+    if known is not None and known.scorer != scorer_name(task.card["metric"], "fixed"):
+        return max(known.n, least if compared else 0)
+    return least if known is None or compared else 0
 
 
 def accuracies(session: Session, version: VersionRow) -> dict[str, float]:
@@ -137,7 +151,7 @@ def store_cell(
     """
     _store_scores(session, scored, keys)
     known = session.get(CellRow, (measurement.version.id, measurement.task.id))
-    if known is not None and known.n > scored.n:
+    if known is not None and known.scorer == scored.scorer and known.n > scored.n:
         return
     session.merge(
         CellRow(
@@ -146,6 +160,7 @@ def store_cell(
             accuracy=scored.accuracy,
             n=scored.n,
             metric=scored.metric,
+            scorer=scored.scorer,
             created_at=now(),
         )
     )

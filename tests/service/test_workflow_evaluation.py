@@ -284,6 +284,23 @@ def test_the_cost_told_is_what_is_asked(plane: Plane, options: Json) -> None:
     assert len(plane.asked) == plan["answers"]
 
 
+def test_cells_by_an_older_scorer_are_scored_anew_without_asking(plane: Plane) -> None:
+    plane.create_stream(gate=GENEROUS, eval_limit=4, probe_limit=0)
+    for task in ("colours", "shapes"):
+        plane.wait(plane.submitted(task))
+    with plane.db.write() as session:
+        for cell in session.scalars(select(CellRow)):
+            cell.scorer, cell.accuracy = "exact_match-0-fixed", 12.5
+    plane.asked.clear()
+
+    plane.wait(plane.submitted("sizes"))
+
+    with plane.db.read() as session:
+        cells = {(it.scorer, it.accuracy, it.n) for it in session.scalars(select(CellRow))}
+    assert cells == {("exact_match-1-fixed", 100.0, 4)}
+    assert len(plane.asked) == 5 * 4  # the new row, and the new task by base and parent
+
+
 def test_earlier_versions_are_asked_later_tasks_where_wanted(plane: Plane) -> None:
     plane.create_stream(gate=GENEROUS, eval_limit=4)
     for task in ("colours", "shapes", "sizes"):

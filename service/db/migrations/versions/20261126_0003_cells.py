@@ -1,4 +1,4 @@
-"""whether earlier versions are asked later tasks too."""
+"""which scorer a cell is by; whether earlier versions are asked later tasks too."""
 
 from __future__ import annotations
 
@@ -14,4 +14,8 @@ def upgrade() -> None:
     op.add_column(
         "streams",
         sa.Column("future_tasks", sa.Boolean(), server_default=sa.false(), nullable=False),
+    )
+    # Of cells that are there nobody knows: they are scored anew, from the answers that are kept.
+    op.add_column(
+        "matrix_cells", sa.Column("scorer", sa.String(), server_default="", nullable=False)
     )
