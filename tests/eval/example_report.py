@@ -1,251 +1,57 @@
-"""The example of docs/reports.md: minicoin's items, answered by a made-up model.
+"""The example of docs/reports.md: what `make demo` gives for its third version.
 
-The answers are drawn from a seed, by the story in `STORY`; everything after them (scores, tests,
-probes, split, compliance, gate, pages) is what a real report takes. `make example-report` writes it
-into docs/: the Markdown, and the page as a browser (`chromium`, or that of $CHROMIUM) draws it,
-without the scripts, so that it is small. `python -m tests.eval.example_report FOLDER` writes every
-form as it is.
+`make example-report` draws it into docs/: the Markdown, and the page as a browser (`chromium`, or
+that of $CHROMIUM) draws it, without the scripts, so that it is small. The report and the images of
+its items are kept in docs/measured/demo; `python -m tests.eval.example_report STATE_DIR` takes both
+from a demo's state folder before.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import io
 import os
 import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from random import Random
 
-from asd_rewriter.answers import parse_options
-from asd_rewriter.cards import TaskCard
-from asd_rewriter.formats import OPTION_LETTERS, AnswerFormat
-from asd_rewriter.samples import Sample, Turn
-from eval.compliance import format_compliance
-from eval.export import accuracy_csv, figures_csv
-from eval.forgetting import find_worst_items, task_changes
-from eval.gate import GatePolicy, TaskEvidence, judge
-from eval.intervals import paired_changes
-from eval.items import EvalItem, items_from_samples
-from eval.matrix import AccuracyMatrix, MatrixRow
-from eval.minicoin.tasks import TASKS
-from eval.minicoin.world import draw
-from eval.minicoin.writing import card_of, make_items
-from eval.probes import Probe, ProbeKind, build_probes, choose_probed
-from eval.report import ForgettingReport, build_report
+from deploy.demo.server import running_service
+from eval.images import data_url
+from eval.report import ForgettingReport
 from eval.report_markdown import to_markdown
 from eval.report_page import report_html
-from eval.scoring import score_item, score_task
-from eval.split import TaskSplit, lost_items, split_task
+from service.client import RetainClient
+from tests.bench.loop import free_port
 
-NAMES = ("science", "signs", "grounding", "counts")
-NUM_ITEMS = 160
-STREAM = "example"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+MEASURED = DOCS / "measured" / "demo"
+VERSION = "/v1/streams/demo/versions/3/report"
 _SCALED = (  # nothing draws anew when the width changes
     "<style>.svg-container { width: 100% !important; height: auto !important; } "
     ".main-svg { width: 100%; height: 100%; }</style>"
 )
-STORY = {  # task: (share known, share of the known written in the task's own style), stage 0 to 4
-    "science": ((0.02, 0.95, 0.93, 0.93, 0.90), (0.0, 1.0, 0.95, 0.90, 0.45)),
-    "signs": ((0.02, 0.02, 0.92, 0.86, 0.62), (1.0, 1.0, 1.0, 1.0, 0.97)),
-    "grounding": ((0.02, 0.02, 0.02, 0.84, 0.82), (0.2, 0.2, 0.2, 1.0, 0.96)),
-    "counts": ((0.30, 0.30, 0.30, 0.30, 0.89), (0.9, 0.9, 0.8, 0.6, 1.0)),
-}
-NOTE = (
-    "An example: the questions are minicoin's, the answers are made up from a seed. It shows what "
-    "a report looks like and measures nothing."
-)
-
-
-@dataclass(frozen=True)
-class Example:
-    """The report, and the images of its items by digest as data URLs."""
-
-    report: ForgettingReport
-    images: Mapping[str, str]
-
-    def files(self) -> dict[str, str]:
-        """Return the content of every form by file name."""
-        return {
-            "example-report.html": report_html(self.report, self.images),
-            "example-report.md": to_markdown(self.report),
-            "example-report.json": self.report.model_dump_json(indent=2) + "\n",
-            "example-accuracy.csv": accuracy_csv(self.report.matrix),
-            "example-figures.csv": figures_csv(self.report),
-        }
-
-
-@dataclass(frozen=True)
-class _Task:
-    card: TaskCard
-    items: list[EvalItem]
-    images: dict[str, str] = field(default_factory=dict)
 
 
 @cache
-def example() -> Example:
-    """Return the example."""
-    tasks = {name: _task(name) for name in NAMES}
-    answers = [_answers(tasks, stage) for stage in range(len(NAMES) + 1)]
-    matrix = _matrix(tasks, answers)
-    old = NAMES[:-1]
-    scores = [
-        {
-            name: {it.digest: score_item(it, given[it.digest]) for it in tasks[name].items}
-            for name in old
-        }
-        for given in answers
-    ]
-    learned = {
-        it.digest: answers[stage][it.digest]
-        for stage, name in enumerate(NAMES, start=1)
-        for it in tasks[name].items
-    }
-    since_learned = paired_changes(
-        {name: scores[stage][name] for stage, name in enumerate(old, start=1)}, scores[-1]
-    )
-    every = [it for name in NAMES for it in tasks[name].items]
-    changes = task_changes(matrix, paired_changes(scores[-2], scores[-1]), since_learned)
-    report = build_report(
-        matrix,
-        judge(
-            {
-                name: TaskEvidence([*scores[-2][name].values()], [*scores[-1][name].values()])
-                for name in old
-            },
-            GatePolicy(),
-            version=f"{STREAM}@4",
-            parent=f"{STREAM}@3",
-        ),
-        changes=changes,
-        since_learned=since_learned,
-        splits=[_split(tasks[name], stage, learned, answers[-1]) for stage, name in _stages(old)],
-        compliance=format_compliance(every, answers[-1], learned),
-        worst_items=find_worst_items(
-            [it for it in every if it.task in old], answers[-2], answers[-1], 9
-        ),
-        training={
-            "method": "lora",
-            "hyperparameters": {"rank": 8, "epochs": 3, "learning_rate": 0.0002},
-            "rewriting": {"x_percent": 0},
-        },
-        created_at=datetime(2026, 1, 15, 9, 30, tzinfo=UTC),
-        digest=hashlib.sha256(STREAM.encode()).hexdigest(),
-        notes=(NOTE,),
-    )
-    return Example(report, {k: v for name in NAMES for k, v in tasks[name].images.items()})
+def report() -> ForgettingReport:
+    """Return the report as it was measured."""
+    return ForgettingReport.model_validate_json((MEASURED / "report.json").read_bytes())
 
 
-def _stages(names: Sequence[str]) -> list[tuple[int, str]]:
-    return list(enumerate(names, start=1))
+def images() -> dict[str, str]:
+    """Return the images of its items by digest, as data URLs."""
+    return {it.stem: data_url(it.read_bytes(), it.name) for it in MEASURED.glob("*.png")}
 
 
-def _task(name: str) -> _Task:
-    card = TaskCard.model_validate(card_of(TASKS[name]))
-    images, samples = {}, []
-    for number, made in enumerate(make_items(name, 0, 0, NUM_ITEMS)["eval"]):
-        file = io.BytesIO()
-        draw(made.scene).save(file, "PNG")
-        digest = hashlib.sha256(file.getvalue()).hexdigest()
-        images[digest] = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
-        turn = Turn(question=made.question, answer=made.answer, format=card.answer_format)
-        samples.append(Sample(id=f"{name}-{number:03d}", images=(digest,), turns=(turn,)))
-    return _Task(card, items_from_samples(samples, card), images)
+def page() -> str:
+    """Return its page, with the scripts that draw it."""
+    return report_html(report(), images())
 
 
-def _matrix(tasks: Mapping[str, _Task], answers: Sequence[Mapping[str, str]]) -> AccuracyMatrix:
-    rows = [
-        MatrixRow(
-            version=f"{STREAM}@{stage}",
-            task=NAMES[stage - 1] if stage else None,
-            cells={
-                name: score_task(tasks[name].items, given)
-                for at, name in _stages(NAMES)
-                if stage == 0 or at <= stage
-            },
-        )
-        for stage, given in enumerate(answers)
-    ]
-    return AccuracyMatrix(tasks=NAMES, rows=tuple(rows))
-
-
-def _draw(item: EvalItem, what: str) -> Random:
-    return Random(f"{what} {item.digest}")
-
-
-def _knows(item: EvalItem, stage: int) -> bool:
-    """The same number per item at every stage: what is known longer is known more surely."""
-    return _draw(item, "known").random() < STORY[item.task][0][stage]
-
-
-def _answers(tasks: Mapping[str, _Task], stage: int) -> dict[str, str]:
-    return {it.digest: _answer(it, stage) for task in tasks.values() for it in task.items}
-
-
-def _answer(item: EvalItem, stage: int) -> str:
-    rng = _draw(item, f"answer {stage}")
-    text = item.references[0] if _knows(item, stage) else _wrong(item, rng)
-    own_style = _draw(item, "style").random() < STORY[item.task][1][stage]
-    return text if own_style else _restyled(item, text)
-
-
-def _wrong(item: EvalItem, rng: Random) -> str:
-    options = parse_options(item.question)
-    if options:
-        return rng.choice(OPTION_LETTERS[: len(options.options)])
-    if item.format is AnswerFormat.BOX:
-        left, top = rng.uniform(0, 0.5), rng.uniform(0, 0.5)
-        return f"[{left:.2f}, {top:.2f}, {left + 0.3:.2f}, {top + 0.3:.2f}]"
-    if item.references[0] in ("yes", "no"):
-        return rng.choice(("yes", "no"))
-    if item.references[0].isdigit():
-        return str(rng.randrange(5))
-    labels = TASKS[item.task].labels
-    assert labels
-    return rng.choice(labels)
-
-
-def _restyled(item: EvalItem, text: str) -> str:
-    """The same answer as another task would write it."""
-    options = parse_options(item.question)
-    if options:
-        return options.options[OPTION_LETTERS.index(text)]
-    if item.format is AnswerFormat.BOX:
-        return text.strip("[]")
-    return f"The answer to this question is {text}."
-
-
-def _split(
-    task: _Task, stage: int, learned: Mapping[str, str], now: Mapping[str, str]
-) -> TaskSplit:
-    lost = choose_probed(lost_items(task.items, learned, now))
-    probes = build_probes(lost, task.items, task.card)
-    asked = {it.digest: it for it in task.items}
-    last = len(NAMES)
-    after = {it.digest: _probed(it, asked[it.of], last, now) for it in probes}
-    before = {
-        it.digest: _probed(it, asked[it.of], stage - 1, {it.of: _answer(asked[it.of], stage - 1)})
-        for it in probes
-    }
-    return split_task(task.items, probes, learned, {**now, **after}, before)
-
-
-def _probed(probe: Probe, item: EvalItem, stage: int, native: Mapping[str, str]) -> str:
-    if probe.digest == item.digest:  # asked the same, it answers the same
-        return native[item.digest]
-    rng = Random(f"{stage} {probe.digest}")
-    if _knows(item, stage) and rng.random() < 0.97:
-        return probe.references[0]
-    if probe.constraint and probe.constraint.choice:
-        return rng.choice(probe.constraint.choice)
-    return rng.choice(("yes", "no")) if probe.kind is ProbeKind.YES_NO else _wrong(probe, rng)
+def markdown() -> str:
+    """Return it as Markdown."""
+    return to_markdown(report())
 
 
 def drawn(page: str) -> str:
@@ -255,32 +61,40 @@ def drawn(page: str) -> str:
     return still if _SCALED in still else still.replace("</head>", f"{_SCALED}</head>", 1)
 
 
-def write_all(folder: Path) -> None:
-    """Write every form of the example into a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in example().files().items():
-        (folder / name).write_text(text, encoding="utf-8")
+def take(state_dir: Path) -> None:
+    """Keep the report of a demo that has run, and the images that it shows."""
+    with running_service(state_dir, free_port()) as service:
+        key = (state_dir / "admin.key").read_text(encoding="utf-8").strip()
+        found = ForgettingReport.model_validate(RetainClient(service.url, key).get(VERSION))
+    MEASURED.mkdir(parents=True, exist_ok=True)
+    for old in MEASURED.glob("*.png"):
+        old.unlink()
+    text = found.model_dump_json(indent=1) + "\n"
+    (MEASURED / "report.json").write_text(text, encoding="utf-8")
+    for digest in {digest for item in found.worst_items for digest in item.images}:
+        (blob,) = (state_dir / "blobs").rglob(digest)
+        (MEASURED / f"{digest}.png").write_bytes(blob.read_bytes())
 
 
-def write_docs(docs: Path) -> None:
+def draw() -> None:
     """Write the example's Markdown, its drawn page and a picture of its beginning."""
     with tempfile.TemporaryDirectory(prefix="retain-example-") as name:
-        folder = Path(name)
-        write_all(folder)
+        whole = Path(name, "report.html")
+        whole.write_text(page(), encoding="utf-8")
         browse = [
             os.environ.get("CHROMIUM", "chromium"), "--headless", "--no-sandbox", "--disable-gpu",
             "--hide-scrollbars", "--virtual-time-budget=10000", "--window-size=1200,1300",
-            f"--user-data-dir={folder / 'home'}",
+            f"--user-data-dir={Path(name, 'home')}",
         ]  # fmt: skip
-        page = (folder / "example-report.html").as_uri()
-        picture = docs / "images" / "report.png"
-        subprocess.run([*browse, f"--screenshot={picture.resolve()}", page], check=True)
-        dumped = subprocess.run(
-            [*browse, "--dump-dom", page], check=True, stdout=subprocess.PIPE, text=True
-        )
-        (docs / "example-report.html").write_text(drawn(dumped.stdout), encoding="utf-8")
-        (docs / "example-report.md").write_bytes((folder / "example-report.md").read_bytes())
+        picture = f"--screenshot={DOCS / 'images' / 'report.png'}"
+        subprocess.run([*browse, picture, whole.as_uri()], check=True)
+        dump = [*browse, "--dump-dom", whole.as_uri()]
+        dumped = subprocess.run(dump, check=True, stdout=subprocess.PIPE, text=True)
+    (DOCS / "example-report.html").write_text(drawn(dumped.stdout), encoding="utf-8")
+    (DOCS / "example-report.md").write_text(markdown(), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    write_all(Path(sys.argv[1])) if len(sys.argv) > 1 else write_docs(Path("docs"))
+    if len(sys.argv) > 1:
+        take(Path(sys.argv[1]).resolve())
+    draw()

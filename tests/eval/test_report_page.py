@@ -14,8 +14,8 @@ from eval.report_page import (
     content_security_policy,
     report_html,
 )
-from tests.eval.example_report import example
 from tests.eval.factories import item, matrix_of, three_tasks, verdict_of
+from tests.eval.made_up_report import example
 from tests.eval.test_plots import split
 
 IMAGE = "e" * 64
