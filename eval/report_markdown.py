@@ -16,10 +16,10 @@ from eval.findings import (
     change_since_parent,
     count_of_change,
     findings,
-    how_asked,
 )
 from eval.forgetting import TaskChange, WorstItem
 from eval.matrix import AccuracyMatrix, Cell
+from eval.pooling import how_asked
 from eval.recovery import Recovery, Share
 from eval.report import ForgettingReport, Summary, flatten
 from eval.split import TaskSplit

@@ -22,13 +22,12 @@ from eval.findings import (
     clear_change,
     count_of_change,
     findings,
-    how_asked,
-    pooled_superficial,
     signed,
 )
 from eval.forgetting import TaskChange
 from eval.intervals import Interval
 from eval.plots import Figure, accuracy_curve, heatmap, split_bars
+from eval.pooling import how_asked, pooled_superficial
 from eval.probes import ProbeKind
 from eval.report import ForgettingReport, flatten
 

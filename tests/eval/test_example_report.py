@@ -5,7 +5,7 @@ from pathlib import Path
 
 from asd_rewriter.formats import AnswerFormat
 from eval.compliance import RULES
-from eval.findings import pooled_superficial
+from eval.pooling import pooled_superficial
 from tests.eval import example_report
 from tests.eval.made_up_report import example
 from tests.eval.test_report_page import seen

@@ -6,11 +6,11 @@ from eval.findings import (
     clear_change,
     findings,
     in_cases,
-    pooled_superficial,
     signed,
 )
 from eval.forgetting import task_changes
 from eval.intervals import paired_changes
+from eval.pooling import pooled_superficial
 from eval.report import build_report
 from tests.eval.factories import matrix_of, three_tasks, upto, verdict_of
 from tests.eval.test_plots import split
