@@ -40,6 +40,9 @@ RULES: Mapping[AnswerFormat, str] = {
 }
 """What keeps to each format, in words for people."""
 
+TaskAnswers = Mapping[str, Mapping[str, str]]
+"""Answers by task, then item digest: two tasks may ask the same of other versions."""
+
 _NEXT_SENTENCE = re.compile(r"[.!?]\s+[^\W\d_a-z]")
 
 
@@ -104,28 +107,32 @@ def keeps_format(item: EvalItem, answer: str) -> bool:
 
 
 def format_compliance(
-    items: Iterable[EvalItem], now: Mapping[str, str], learned: Mapping[str, str] | None = None
+    items: Iterable[EvalItem], now: TaskAnswers, learned: TaskAnswers | None = None
 ) -> list[FormatCompliance]:
     """Return the compliance of every task and format, in the order in which they come.
 
     Args:
         items: of any tasks; those without an answer on a side that is given are passed over.
-        now: answers by item digest of the version reported on.
-        learned: answers by item digest, each of the version that learned the item's task.
+        now: answers of the version reported on.
+        learned: answers of the version that learned each task.
     """
     groups: dict[tuple[str, AnswerFormat], dict[str, EvalItem]] = {}
     for item in items:
-        if item.digest in now and (learned is None or item.digest in learned):
+        if _has(now, item) and (learned is None or _has(learned, item)):
             groups.setdefault((item.task, item.format), {})[item.digest] = item
-    after = {_key(*group): _kept(asked, now) for group, asked in groups.items()}
+    after = {_key(*it): _kept(asked, now[it[0]]) for it, asked in groups.items()}
     if learned is None:
         return [_compliance(*group, after[_key(*group)]) for group in groups]
-    before = {_key(*group): _kept(asked, learned) for group, asked in groups.items()}
+    before = {_key(*it): _kept(asked, learned[it[0]]) for it, asked in groups.items()}
     changes = paired_changes(before, after)
     return [
         _compliance(*group, after[key], before[key], changes[key])
         for group, key in ((group, _key(*group)) for group in groups)
     ]
+
+
+def _has(answers: TaskAnswers, item: EvalItem) -> bool:
+    return item.digest in answers.get(item.task, {})
 
 
 def _key(task: str, answer_format: AnswerFormat) -> str:

@@ -21,13 +21,11 @@ def compliance_of_run(scored: ScoredRun) -> list[FormatCompliance]:
     Old tasks are compared with the stage that learned them.
     """
     last, (*old, own) = scored.run.last_stage, scored.run.tasks[: scored.run.last_stage]
-    now, learned = dict[str, str](), dict[str, str]()
-    for stage, task in enumerate(old, 1):
-        learned |= scored.answers[stage, task]
-        now |= scored.answers[last, task]
+    now = {task: scored.answers[last, task] for task in (*old, own)}
+    learned = {task: scored.answers[stage, task] for stage, task in enumerate(old, 1)}
     return [
         *format_compliance(_telling(scored, *old), now, learned),
-        *format_compliance(_telling(scored, own), scored.answers[last, own]),
+        *format_compliance(_telling(scored, own), now),
     ]
 
 

@@ -226,7 +226,10 @@ class ScoreRow(Base):
 
 
 class CellRow(Base):
-    """accuracy[version][task] in points 0..100 with the number of items scored."""
+    """accuracy[version][task] in points 0..100 with the number of items scored.
+
+    `engine` is the build that gave the answers behind it.
+    """
 
     __tablename__ = "matrix_cells"
 
@@ -236,6 +239,7 @@ class CellRow(Base):
     n: Mapped[int]
     metric: Mapped[str]
     scorer: Mapped[str] = mapped_column(server_default="")
+    engine: Mapped[str] = mapped_column(server_default="")
     created_at: Mapped[datetime]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -18,9 +18,15 @@ from eval.scoring import TaskScores, score_items
 from eval.split import TaskSplit, lost_items, split_task
 from service.db.tables import CellRow, StreamRow, TaskRow, VersionRow
 from service.versions.operations import lineage
-from service.workflow.measuring import Measurement, decoding_of, items_of, stored_answers
+from service.workflow.measuring import (
+    Measurement,
+    answer_keys,
+    answers_under,
+    decoding_of,
+    items_of,
+)
 
-Answers = Mapping[str, str]
+Answers = dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -45,11 +51,12 @@ class OldTask:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The last version of a lineage, its parent, the items of the task that it learned, and the
+    """The last version of a lineage, its parent, the task that it learned with its items, and the
     old tasks in order of learning."""
 
     version: VersionRow
     parent: VersionRow
+    task: TaskRow
     own: tuple[EvalItem, ...]
     old: tuple[OldTask, ...]
 
@@ -63,24 +70,25 @@ class Comparison:
             for before, learned in steps
             if (task := session.get(TaskRow, learned.task_id)) is not None
         ]
-        own = items_of(blobs, session.get_one(TaskRow, version.task_id))
-        return cls(version, chain[-2], tuple(own), tuple(old))
+        task = session.get_one(TaskRow, version.task_id)
+        return cls(version, chain[-2], task, tuple(items_of(blobs, task)), tuple(old))
 
 
 class Standing:
-    """What is known of a comparison now: the answers that are stored."""
+    """What is known of a comparison now: the answers that are stored.
 
-    def __init__(self, session: Session, comparison: Comparison) -> None:
+    Answers to items are those behind the cell, whichever build of the engine gave them. `engines`
+    names the build that was asked in this evaluation, by version id: it answered the probes.
+    """
+
+    def __init__(
+        self, session: Session, comparison: Comparison, engines: Mapping[str, str]
+    ) -> None:
         self._session = session
         self.comparison = comparison
-        self._answers: dict[str, Answers] = {}
-
-    def answers(self, version: VersionRow) -> Answers:
-        """Return a version's stored answers by item digest."""
-        digest = version.servable_digest
-        if digest not in self._answers:
-            self._answers[digest] = stored_answers(self._session, digest)
-        return self._answers[digest]
+        self._engines = engines
+        self._answers: dict[tuple[str, str], Answers] = {}
+        self._scores: dict[tuple[str, str], TaskScores] = {}
 
     def judge(self, stream: StreamRow, first: int) -> GateVerdict:
         """Return the gate's verdict over the items that both versions have answered.
@@ -96,23 +104,36 @@ class Standing:
     def asked(self, old: OldTask) -> tuple[EvalItem, ...]:
         """Return the items of a task on which version and parent are compared."""
         sides = (self.comparison.version, self.comparison.parent)
-        cells = [self._session.get_one(CellRow, (side.id, old.task.id)) for side in sides]
-        return old.items[: min(cell.n for cell in cells)]
+        return old.items[: min(self._cell(side, old.task).n for side in sides)]
+
+    def answers(self, version: VersionRow, old: OldTask) -> Answers:
+        """Return a version's answers to the items compared, as far as it was asked."""
+        place = version.id, old.task.id
+        if place not in self._answers:
+            self._answers[place] = self._read(version, old.task, self.asked(old))
+        return self._answers[place]
+
+    def own_answers(self) -> Answers:
+        """Return the version's answers to the task that it learned."""
+        version, task = self.comparison.version, self.comparison.task
+        return self._read(version, task, self.comparison.own[: self._cell(version, task).n])
 
     def scores(self, version: VersionRow, old: OldTask) -> TaskScores:
         """Return a version's scores on the items compared, as far as it was asked."""
-        answers = self.answers_to(self.asked(old), version)
-        return score_items([it for it in self.asked(old) if it.digest in answers], answers)
+        place = version.id, old.task.id
+        if place not in self._scores:
+            answers = self.answers(version, old)
+            items = [it for it in self.asked(old) if it.digest in answers]
+            self._scores[place] = score_items(items, answers)
+        return self._scores[place]
 
-    def answers_to(self, items: Iterable[EvalItem], version: VersionRow) -> dict[str, str]:
-        """Return a version's answers to items, as far as it was asked."""
-        answers = self.answers(version)
-        return {it.digest: answers[it.digest] for it in items if it.digest in answers}
+    def _read(self, version: VersionRow, task: TaskRow, items: Iterable[EvalItem]) -> Answers:
+        engine = self._cell(version, task).engine
+        keys = answer_keys(version, items, decoding_of(task), engine)
+        return answers_under(self._session, keys)
 
-    def own_items(self) -> list[EvalItem]:
-        """Return the items of the version's own task that it was asked."""
-        answers = self.answers(self.comparison.version)
-        return [it for it in self.comparison.own if it.digest in answers]
+    def _cell(self, version: VersionRow, task: TaskRow) -> CellRow:
+        return self._session.get_one(CellRow, (version.id, task.id))
 
     def changes(self, since: Callable[[OldTask], VersionRow]) -> dict[str, PairedChange]:
         """Return the version's change on each old task since another version."""
@@ -130,7 +151,9 @@ class Standing:
     def probes(self, old: OldTask, limit: int) -> list[Probe]:
         """Return the questions that ask at most `limit` of a task's lost items again."""
         lost = lost_items(
-            self.asked(old), self.answers(old.learned), self.answers(self.comparison.version)
+            self.asked(old),
+            self.answers(old.learned, old),
+            self.answers(self.comparison.version, old),
         )
         asked = choose_probed(lost, limit) if limit else []
         offline = "offline" in (self.comparison.version.servable_by, old.before.servable_by)
@@ -138,10 +161,20 @@ class Standing:
 
     def split(self, old: OldTask, limit: int) -> TaskSplit:
         """Return what was lost of a task, divided; the probes must have been answered."""
+        version, probes = self.comparison.version, self.probes(old, limit)
         return split_task(
             self.asked(old),
-            self.probes(old, limit),
-            self.answers(old.learned),
-            self.answers(self.comparison.version),
-            self.answers(old.before),
+            probes,
+            self.answers(old.learned, old),
+            self.answers(version, old) | self._answers_to_probes(version, old, probes),
+            self._answers_to_probes(old.before, old, probes),
         )
+
+    def _answers_to_probes(
+        self, version: VersionRow, old: OldTask, probes: Sequence[Probe]
+    ) -> Answers:
+        if not probes:
+            return {}
+        engine = self._engines[version.id]
+        keys = answer_keys(version, probes, decoding_of(old.task), engine)
+        return answers_under(self._session, keys)

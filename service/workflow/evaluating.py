@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from eval.decoding import Decoding, prediction_key
+from eval.decoding import Decoding
 from eval.items import EvalItem
 from eval.predictors import Prediction, predict_all
 from eval.scoring import score_items
@@ -29,6 +29,8 @@ class Evaluation:
     def __init__(self, ctx: Context, facts: Facts, total: int) -> None:
         self._ctx, self._answering = ctx, Answering(ctx, facts)
         self._tally = _Tally(ctx, total)
+        self.engines: dict[str, str] = {}
+        """The build that answered for each version asked, by its id."""
 
     def __enter__(self) -> Evaluation:
         return self
@@ -37,21 +39,22 @@ class Evaluation:
         self._answering.close()
 
     @property
-    def asked(self) -> int:
-        """How many answers were needed so far."""
-        return self._tally.done
+    def needed(self) -> int:
+        """How many answers were needed so far, each counted once."""
+        return len(self._tally.counted)
 
-    def expect(self, more: int) -> None:
-        """Say that further answers are to come."""
-        self._tally.total += more
+    def expect(self, version: VersionRow, items: Sequence[EvalItem], decoding: Decoding) -> None:
+        """Say that these answers are to come as well."""
+        self._tally.total += self._tally.new(self._keys(version, items, decoding))
 
     def fill(self, wanted: Measurement) -> None:
         """Measure a cell and store it with the scores behind it."""
         answers = self.answers(wanted.version, wanted.items, wanted.decoding, wanted.task.name)
         keys = self._keys(wanted.version, wanted.items, wanted.decoding)
         scored = score_items(wanted.items, answers)  # may take long: not while the database is held
+        engine = self.engines[wanted.version.id]
         self._ctx.tools.db.commit(
-            lambda session: measuring.store_cell(session, wanted, scored, keys)
+            lambda session: measuring.store_cell(session, wanted, scored, keys, engine)
         )
 
     def answers(
@@ -64,19 +67,19 @@ class Evaluation:
         self._ctx.check()
         keys = self._keys(version, items, decoding)
         with self._ctx.tools.db.read() as session:
-            found = measuring.answers_under(session, keys.values())
+            found = measuring.answers_under(session, keys)
         missing = [item for item in items if item.digest not in found]
-        self._tally.begin(f"@{version.number} on {what}", len(items) - len(missing))
+        self._tally.begin(f"@{version.number} on {what}", self._tally.new(keys) - len(missing))
         if missing:
             found |= self._ask(version, missing, decoding, keys)
-        self._tally.end(len(items))
+        self._tally.end(keys)
         return found
 
     def _keys(
         self, version: VersionRow, items: Sequence[EvalItem], decoding: Decoding
     ) -> dict[str, str]:
-        engine, servable = self._answering.engine_version(version), version.servable_digest
-        return {it.digest: prediction_key(servable, it, decoding, engine) for it in items}
+        engine = self.engines[version.id] = self._answering.engine_version(version)
+        return measuring.answer_keys(version, items, decoding, engine)
 
     def _ask(
         self,
@@ -122,21 +125,25 @@ class _Keeper:
 
 @dataclass
 class _Tally:
-    """Progress over all answers of the phase."""
+    """Progress over all answers of the phase; one that is needed again counts once."""
 
     ctx: Context
     total: int
-    done: int = 0
+    counted: set[str] = field(default_factory=set)
     known: int = 0
     what: str = ""
+
+    def new(self, keys: Mapping[str, str]) -> int:
+        return len(set(keys.values()) - self.counted)
 
     def begin(self, what: str, known: int) -> None:
         self.what, self.known = what, known
 
     def on_progress(self, done: int, total: int) -> None:
         self.ctx.check(max_age_seconds=0.1)
-        self.ctx.progress(self.done + self.known + done, self.total, "answers", self.what)
+        done += len(self.counted) + self.known
+        self.ctx.progress(done, self.total, "answers", self.what)
 
-    def end(self, number: int) -> None:
-        self.done += number
-        self.ctx.progress(self.done, self.total, "answers", self.what)
+    def end(self, keys: Mapping[str, str]) -> None:
+        self.counted |= set(keys.values())
+        self.ctx.progress(len(self.counted), self.total, "answers", self.what)

@@ -13,7 +13,7 @@ from adapters_store.backends import LocalBlobStore
 from asd_rewriter.cards import TaskCard
 from asd_rewriter.formats import AnswerFormat
 from asd_rewriter.samples import read_samples
-from eval.decoding import Decoding
+from eval.decoding import Decoding, prediction_key
 from eval.items import EvalItem, in_drawing_order, items_from_samples
 from eval.predictors import distinct_items
 from eval.scorers import scorer_name
@@ -61,10 +61,10 @@ def plan_measurements(
     """Return what is missing for the last version of a lineage, base first, to be judged.
 
     Its own row is measured, and every cell on or below the diagonal that is not there, with the
-    zero-shot row; the parent also on the task it had not learned, for forward transfer. The
-    With `future_tasks` every version is asked every task, also those learned after it. The
-    parent's row is always among them: answers at hand cost nothing, and it is asked where it was
-    asked fewer items than `limit` now says, or by another build of the engine.
+    zero-shot row; the parent also on the task it had not learned, for forward transfer. With
+    `future_tasks` every version is asked every task, also those learned after it. The parent's row
+    is always among them: answers at hand cost nothing, and it is asked where it was asked fewer
+    items than `limit` now says, or by another build of the engine.
     """
     tasks = [session.get_one(TaskRow, v.task_id) for v in chain if v.task_id is not None]
     items = {task.id: tuple(items_of(blobs, task)) for task in tasks}
@@ -85,7 +85,7 @@ def plan_measurements(
 def _number(known: CellRow | None, task: TaskRow, least: int, compared: bool) -> int:
     """Return how many items a cell is to be measured on: 0 for one that is there, or not wanted.
 
-    A cell by another version of the scorer is made anew, from the answers that are kept.
+    A cell by another version of the scorer is made anew, from the answers where these are kept.
     """
     if known is not None and known.scorer != scorer_name(task.card["metric"], "fixed"):
         return max(known.n, least if compared else 0)
@@ -102,56 +102,51 @@ def accuracies(session: Session, version: VersionRow) -> dict[str, float]:
     return {name: accuracy for name, accuracy in session.execute(query)}
 
 
-def answers_under(session: Session, keys: Iterable[str]) -> dict[str, str]:
-    """Return the stored answers under keys, by item digest."""
+def answer_keys(
+    version: VersionRow, items: Iterable[EvalItem], decoding: Decoding, engine: str
+) -> dict[str, str]:
+    """Return the keys of a version's answers by item digest."""
+    servable = version.servable_digest
+    return {it.digest: prediction_key(servable, it, decoding, engine) for it in items}
+
+
+def answers_under(session: Session, keys: Mapping[str, str]) -> dict[str, str]:
+    """Return the stored answers by item digest, of keys by item digest."""
     found: dict[str, str] = {}
-    for some in _pieces(keys):
-        query = select(PredictionRow.item_digest, PredictionRow.text).where(
-            PredictionRow.key.in_(some)
-        )
-        found |= {digest: text for digest, text in session.execute(query)}
-    return found
-
-
-def stored_answers(session: Session, servable_digest: str) -> dict[str, str]:
-    """Return all answers of a servable by item digest, of several the newest."""
-    query = (
-        select(PredictionRow.item_digest, PredictionRow.text)
-        .where(PredictionRow.servable_digest == servable_digest)
-        .order_by(PredictionRow.created_at)
-    )
-    return {digest: text for digest, text in session.execute(query)}
+    for some in _pieces(keys.values()):
+        query = select(PredictionRow.key, PredictionRow.text).where(PredictionRow.key.in_(some))
+        found |= {key: text for key, text in session.execute(query)}
+    return {digest: found[key] for digest, key in keys.items() if key in found}
 
 
 def store_answers(
     session: Session, servable_digest: str, answers: Sequence[tuple[str, str, str]]
 ) -> None:
-    """Store (key, item digest, text) triples; storing one again changes nothing.
-
-    NUL characters, which PostgreSQL cannot store, are left out.
-    """
-    for key, item_digest, text in answers:
-        session.merge(
-            PredictionRow(
-                key=key,
-                servable_digest=servable_digest,
-                item_digest=item_digest,
-                text=text.replace("\0", ""),
-                created_at=now(),
-            )
-        )
+    """Store (key, item digest, text) triples; of a key that is there the first text stays."""
+    wanted = {key: (item_digest, text) for key, item_digest, text in answers}
+    for some in _pieces(wanted):
+        query = select(PredictionRow.key).where(PredictionRow.key.in_(some))
+        for key in set(some) - set(session.scalars(query)):
+            row = PredictionRow(key=key, servable_digest=servable_digest, created_at=now())
+            row.item_digest, row.text = wanted[key]
+            session.add(row)
 
 
 def store_cell(
-    session: Session, measurement: Measurement, scored: TaskScores, keys: Mapping[str, str]
+    session: Session,
+    measurement: Measurement,
+    scored: TaskScores,
+    keys: Mapping[str, str],
+    engine: str,
 ) -> None:
-    """Store a cell with the scores behind it; one over more items stays.
+    """Store a cell with the scores behind it; one over more items stays, if it is comparable.
 
-    `keys` are those of the answers, by item digest.
+    `keys` are those of the answers, by item digest; `engine` is the build that gave them.
     """
     _store_scores(session, scored, keys)
     known = session.get(CellRow, (measurement.version.id, measurement.task.id))
-    if known is not None and known.scorer == scored.scorer and known.n > scored.n:
+    alike = known is not None and (known.scorer, known.engine) == (scored.scorer, engine)
+    if known is not None and alike and known.n > scored.n:
         return
     session.merge(
         CellRow(
@@ -161,6 +156,7 @@ def store_cell(
             n=scored.n,
             metric=scored.metric,
             scorer=scored.scorer,
+            engine=engine,
             created_at=now(),
         )
     )

@@ -97,7 +97,9 @@ def example() -> Example:
         changes=changes,
         since_learned=since_learned,
         splits=[_split(tasks[name], stage, learned, answers[-1]) for stage, name in _stages(old)],
-        compliance=format_compliance(every, answers[-1], learned),
+        compliance=format_compliance(
+            every, dict.fromkeys(NAMES, answers[-1]), dict.fromkeys(NAMES, learned)
+        ),
         worst_items=find_worst_items(
             [it for it in every if it.task in old], answers[-2], answers[-1], 9
         ),

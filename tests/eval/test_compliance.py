@@ -86,7 +86,7 @@ def test_a_style_loss_shows_with_n_and_interval():
     learned = {it.digest: it.references[0] for it in items}
     now = learned | {it.digest: "Yes." for it in items[:30]}
 
-    short, yes_no = format_compliance(items, now, learned)
+    short, yes_no = format_compliance(items, {"colours": now}, {"colours": learned})
 
     assert (short.task, short.format, short.now.kept, short.now.n) == (
         "colours",
@@ -105,10 +105,10 @@ def test_a_style_loss_shows_with_n_and_interval():
 def test_both_sides_count_the_same_items_once():
     one, two = asked(F.SHORT_ANSWER, number=1), asked(F.SHORT_ANSWER, number=2)
 
-    (found,) = format_compliance(
-        [one, two, one], {one.digest: "red", two.digest: "red"}, {one.digest: "red"}
-    )
-    (alone,) = format_compliance([one, two, one], {one.digest: "red", two.digest: "red"})
+    now = {"colours": {one.digest: "red", two.digest: "red"}}
+
+    (found,) = format_compliance([one, two, one], now, {"colours": {one.digest: "red"}})
+    (alone,) = format_compliance([one, two, one], now)
 
     assert (found.now.n, found.learned.n) == (1, 1)
     assert (alone.now.n, alone.learned, alone.change) == (2, None, None)
@@ -118,6 +118,22 @@ def test_both_sides_count_the_same_items_once():
 def test_tasks_are_apart():
     items = [asked(F.SHORT_ANSWER, number=k, task=name) for k, name in enumerate("aba")]
 
-    found = format_compliance(items, dict.fromkeys((it.digest for it in items), "red"))
+    one, other, two = items
+    red = {"a": {one.digest: "red", two.digest: "red"}, "b": {other.digest: "red"}}
+    found = format_compliance(items, red)
 
     assert [(it.task, it.now.n) for it in found] == [("a", 2), ("b", 1)]
+
+
+def test_two_tasks_that_ask_the_same_have_learned_versions_of_their_own():
+    one, other = (asked(F.SHORT_ANSWER, number=1, task=task) for task in "ab")
+    assert one.digest == other.digest
+    chatty = "It is as red as a bus can ever be."
+
+    found = format_compliance(
+        [one, other],
+        {"a": {one.digest: "red"}, "b": {one.digest: "red"}},
+        {"a": {one.digest: "red"}, "b": {one.digest: chatty}},
+    )
+
+    assert [(it.task, it.learned.kept, it.now.kept) for it in found] == [("a", 1, 1), ("b", 0, 1)]

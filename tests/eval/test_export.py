@@ -36,7 +36,7 @@ def test_figures_are_tidy_and_never_without_n():
         three_tasks(),
         changes=task_changes(three_tasks(), paired),
         splits=[split(), split("signs", probed=0)],
-        compliance=format_compliance(items, answers, answers),
+        compliance=format_compliance(items, {items[0].task: answers}, {items[0].task: answers}),
     )
 
     found = rows(figures_csv(report))

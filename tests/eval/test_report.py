@@ -168,7 +168,7 @@ def test_a_report_holds_what_it_is_given():
     result = report(
         changes=task_changes(three_tasks())[:1],
         splits=[split()],
-        compliance=format_compliance(items, answers, answers),
+        compliance=format_compliance(items, {items[0].task: answers}, {items[0].task: answers}),
         digest="d" * 64,
         notes=["an image was missing"],
     )

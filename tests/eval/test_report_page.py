@@ -116,7 +116,9 @@ def test_compliance_shows_both_sides(shown):
     items = [item(k) for k in range(20)]
     right = {it.digest: "red" for it in items}
     now = right | {it.digest: "It is as red as a bus." for it in items[:15]}
-    text = seen(page(compliance=format_compliance(items, now, right)))
+    text = seen(
+        page(compliance=format_compliance(items, {items[0].task: now}, {items[0].task: right}))
+    )
 
     assert "colours short answer 100.0 % 83.9 to 100.0 n=20 25.0 % 11.2 to 46.9 n=20 -75.0" in text
 

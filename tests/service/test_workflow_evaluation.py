@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from eval.items import EvalItem
 from eval.probes import Probe
-from service.db.tables import CellRow, PredictionRow, ScoreRow, TaskRow, VersionRow
+from service.db.tables import CellRow, PhaseRow, PredictionRow, ScoreRow, TaskRow, VersionRow
 from service.workflow.context import Stopping
 from tests.service.harness import Json, Plane, make_archive, make_rows
 from tests.service.rows import count, record
@@ -226,6 +226,45 @@ def test_the_parent_is_asked_again_by_a_new_build_of_the_engine(plane: Plane) ->
     asked = Counter(number_of(plane, model) for model, _digest in plane.asked)
     assert asked[1] == verdict["checks"][0]["n"] + 4
     assert asked[0] == 4  # the new task's zero-shot row; the old one stays
+
+
+def test_answers_of_two_builds_of_the_engine_are_never_compared(plane: Plane) -> None:
+    learned(plane)
+    plane.engines.version = "scripted 2"
+    plane.answer = lambda model, item: "no idea"
+    plane.wait(plane.submitted("shapes", options={"parent": 1}))
+    assert record(plane, 2, "verdict")["checks"][0]["before"] == 0.0
+
+    plane.engines.version = "scripted"
+    plane.answer = lambda model, item: "no idea" if _by(plane, model, 3) else item.references[0]
+    plane.wait(plane.submitted("sizes", options={"parent": 1}))
+
+    (check, _mean) = record(plane, 3, "verdict")["checks"]
+    assert (check["outcome"], check["before"], check["now"]) == ("block", 100.0, 0.0)
+    change = record(plane, 3, "report")["changes"][0]
+    assert (change["parent"]["accuracy"], change["now"]["accuracy"]) == (100.0, 0.0)
+    assert change["paired"]["change"] == change["since_learned"] == -100.0
+    assert change["parent"]["n"] == change["now"]["n"] == check["n"]
+
+
+def test_a_new_build_is_not_mixed_with_more_answers_of_an_old_one(plane: Plane) -> None:
+    learned(plane, gate=GENEROUS, eval_limit=40)
+    plane.engines.version = "scripted 2"
+    plane.answer = lambda model, item: "no idea"
+
+    plane.wait(plane.submitted("shapes", options={"eval_limit": 10}))
+
+    change = record(plane, 2, "report")["changes"][0]
+    assert (change["parent"]["accuracy"], change["parent"]["n"], change["now"]["n"]) == (0, 10, 10)
+
+
+def test_an_answer_is_counted_once(plane: Plane) -> None:
+    learned(plane)
+    plane.asked.clear()
+    job = plane.wait(plane.submitted("shapes"))
+    with plane.db.read() as session:
+        evaluated = session.get_one(PhaseRow, (job["id"], "evaluate")).result
+    assert evaluated["answers"] == len(plane.asked) + 20  # the parent's twenty were there
 
 
 def test_a_parent_keeps_what_it_was_asked_when_fewer_items_will_do(plane: Plane) -> None:

@@ -33,30 +33,34 @@ def run(ctx: Context) -> dict[str, Any]:
         _ask_again(ctx, facts, evaluation, comparison)
     with ctx.tools.db.read() as session:
         cells = measuring.accuracies(session, version)
-    return {"cells": cells, "answers": evaluation.asked}
+    return {"cells": cells, "answers": evaluation.needed, "engines": evaluation.engines}
 
 
 def _draw_more(ctx: Context, facts: Facts, evaluation: Evaluation, comparison: Comparison) -> None:
     """Ask both versions further items of old tasks while the gate could decide by them."""
     while True:
         with ctx.tools.db.read() as session:
-            verdict = Standing(session, comparison).judge(facts.stream, facts.plan.eval_limit)
+            standing = Standing(session, comparison, evaluation.engines)
+            verdict = standing.judge(facts.stream, facts.plan.eval_limit)
         if not verdict.wanted:
             return
         ctx.log(verdict.explanation)
         for old in comparison.old:
             number = verdict.wanted.get(old.task.name, 0)
             for side in (comparison.parent, comparison.version) if number else ():
-                evaluation.expect(number)
-                evaluation.fill(old.measurement(side, number))
+                more = old.measurement(side, number)
+                evaluation.expect(side, more.items, more.decoding)
+                evaluation.fill(more)
 
 
 def _ask_again(ctx: Context, facts: Facts, evaluation: Evaluation, comparison: Comparison) -> None:
     """Ask lost items in other ways, also of the version before their task, see `eval.split`."""
     for old in comparison.old:
         with ctx.tools.db.read() as session:
-            probes = Standing(session, comparison).probes(old, facts.plan.probe_limit)
+            standing = Standing(session, comparison, evaluation.engines)
+            probes = standing.probes(old, facts.plan.probe_limit)
+        decoding = measuring.decoding_of(old.task)
         for side in (comparison.version, old.before) if probes else ():
-            evaluation.expect(len(probes))
+            evaluation.expect(side, probes, decoding)
             what = f"lost answers of {old.task.name}, asked again"
-            evaluation.answers(side, probes, measuring.decoding_of(old.task), what)
+            evaluation.answers(side, probes, decoding, what)

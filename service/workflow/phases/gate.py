@@ -24,7 +24,10 @@ def run(ctx: Context) -> dict[str, Any]:
     facts = ctx.facts()
     with ctx.tools.db.read() as session:
         version = session.get_one(VersionRow, facts.job.version_id)
-        standing = Standing(session, Comparison.read(session, ctx.tools.blobs, version))
+        evaluated = find_phase(session, facts.job.id, "evaluate")
+        assert evaluated is not None, "the phase before"
+        comparison = Comparison.read(session, ctx.tools.blobs, version)
+        standing = Standing(session, comparison, evaluated.result["engines"])
         verdict = standing.judge(facts.stream, facts.plan.eval_limit)
         report = _report(session, facts, standing, verdict)
     with ctx.tools.db.write() as session:
@@ -63,23 +66,25 @@ def _report(
 
 def _compliance(standing: Standing) -> list[FormatCompliance]:
     """Say which formats the version keeps: on old tasks beside what it was, and on its own."""
-    now = standing.answers(standing.comparison.version)
-    items, learned = list[EvalItem](), dict[str, str]()
-    for old in standing.comparison.old:
-        items += standing.asked(old)
-        learned |= standing.answers_to(standing.asked(old), old.learned)
+    version, old_tasks = standing.comparison.version, standing.comparison.old
+    items = [item for old in old_tasks for item in standing.asked(old)]
+    now = {old.task.name: standing.answers(version, old) for old in old_tasks}
+    learned = {old.task.name: standing.answers(old.learned, old) for old in old_tasks}
+    own = standing.own_answers()
     return [
         *format_compliance(items, now, learned),
-        *format_compliance(standing.own_items(), now),
+        *format_compliance(standing.comparison.own, {standing.comparison.task.name: own}),
     ]
 
 
 def _worst_items(standing: Standing) -> list[WorstItem]:
     comparison = standing.comparison
-    items = [item for old in comparison.old for item in standing.asked(old)]
-    return find_worst_items(
-        items, standing.answers(comparison.parent), standing.answers(comparison.version)
-    )
+    items, before, now = list[EvalItem](), dict[str, str](), dict[str, str]()
+    for old in comparison.old:
+        items += standing.asked(old)
+        before |= standing.answers(comparison.parent, old)
+        now |= standing.answers(comparison.version, old)
+    return find_worst_items(items, before, now)
 
 
 def _training(session: Session, facts: Facts) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""which scorer a cell is by; whether earlier versions are asked later tasks too."""
+"""which scorer and engine a cell is by; whether earlier versions are asked later tasks too."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ def upgrade() -> None:
         "streams",
         sa.Column("future_tasks", sa.Boolean(), server_default=sa.false(), nullable=False),
     )
-    # Of cells that are there nobody knows: they are scored anew, from the answers that are kept.
-    op.add_column(
-        "matrix_cells", sa.Column("scorer", sa.String(), server_default="", nullable=False)
-    )
+    # Of cells that are there nobody knows: they are made anew, from the answers that are kept.
+    for name in ("scorer", "engine"):
+        op.add_column(
+            "matrix_cells", sa.Column(name, sa.String(), server_default="", nullable=False)
+        )
