@@ -22,7 +22,8 @@ def count_answers(
     In any case: the new version on all tasks, base and parent (or, with `future_tasks`, every
     version) on the new one, and what the lineage was not asked yet. At most: the gate's whole
     budget for version and parent, and all questions about lost answers. Fewer where the new
-    task's split is small.
+    task's split is small; more where the engine is of another build than before, so that the
+    parent is asked again.
     """
     chain = lineage(session, parent)
     old = [session.get_one(TaskRow, it.task_id) for it in chain if it.task_id is not None]
@@ -30,8 +31,14 @@ def count_answers(
     new_column = plan.eval_limit * (len(chain) if plan.future_tasks else min(len(chain), 2))
     always = own_row + new_column + _missing(session, chain, old, plan)
     policy = GatePolicy.model_validate(stream.gate)
-    more = max(0, policy.max_samples - plan.eval_limit) + MAX_QUESTIONS * plan.probe_limit
-    return always, always + 2 * len(old) * more
+    return always, always + 2 * sum(_further(task, plan, policy) for task in old)
+
+
+def _further(task: TaskRow, plan: TaskPlan, policy: GatePolicy) -> int:
+    """Count what one version may be asked of an old task besides the first look."""
+    budget = min(max(policy.max_samples, policy.min_samples), _items(task))
+    probed = min(plan.probe_limit, _items(task))
+    return max(0, budget - plan.eval_limit) + MAX_QUESTIONS * probed
 
 
 def _missing(
@@ -52,4 +59,8 @@ def _missing(
 
 
 def _wanted(task: TaskRow, plan: TaskPlan) -> int:
-    return min(plan.eval_limit, int(task.counts["eval"]))
+    return min(plan.eval_limit, _items(task))
+
+
+def _items(task: TaskRow) -> int:
+    return int(task.counts.get("eval_items", task.counts["eval"]))

@@ -162,7 +162,7 @@ def _nothing(session: Session, job: JobRow, result: dict[str, Any]) -> None:
 def _enter_queue(session: Session, job: JobRow, result: dict[str, Any]) -> None:
     task = session.get_one(TaskRow, job.task_id)
     task.train_digest, task.eval_digest = result["train_digest"], result["eval_digest"]
-    task.counts = result["report"]["counts"]
+    task.counts = {**result["report"]["counts"], "eval_items": result["num_items"]}
     if job.desired == "pause":
         change_state(session, job, "paused", "paused after validation")
     elif job.desired == "run":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -40,8 +41,12 @@ class Measurement:
 def items_of(blobs: LocalBlobStore, task: TaskRow) -> list[EvalItem]:
     """Return a task's distinct evaluation items in the order in which they are drawn."""
     assert task.eval_digest is not None
-    samples = read_samples(blobs.path(task.eval_digest))
-    items = items_from_samples(samples, TaskCard.model_validate(task.card))
+    return items_in(blobs.path(task.eval_digest), TaskCard.model_validate(task.card))
+
+
+def items_in(split: Path, card: TaskCard) -> list[EvalItem]:
+    """Return the distinct items of an evaluation split in the order in which they are drawn."""
+    items = items_from_samples(read_samples(split), card)
     return list(distinct_items(in_drawing_order(items, ITEM_SEED)).values())
 
 

@@ -236,6 +236,9 @@ def test_a_version_that_is_being_evaluated_leaves_the_matrix_alone(plane: Plane)
 
     assert "rows" in before, before
     assert answer.json() == before
+    found = plane.client.get("/v1/streams/demo/matrix", params={"version": "2"}).json()
+    assert (len(found["rows"]), found["summaries"]) == (3, {})
+    assert "demo@2 on task 'colours' is needed but was not measured" in found["hole"]
 
 
 def test_a_base_that_changed_is_not_trained_on(plane: Plane) -> None:

@@ -297,8 +297,28 @@ def test_the_cost_is_told_beforehand(plane: Plane) -> None:
     answer = plane.submit("shapes", params={"dry_run": "true"})
     plan = answer.json()
     assert plan["answers"] == 4 * 20  # two tasks by the new version, one by base and parent
-    budget = plane.client.get("/v1/streams/demo").json()["gate"]["max_samples"]
-    assert plan["answers_limit"] == 80 + 2 * (budget - 20 + 8 * 32)
+    assert plan["answers_limit"] == 80 + 2 * ((200 - 20) + 8 * 32)  # all items there are
+
+
+def test_the_cost_told_knows_that_the_least_stands_above_the_budget(plane: Plane) -> None:
+    learned(plane, gate={**STRICT, "min_samples": 60, "max_samples": 30}, probe_limit=0)
+    plan = plane.submit("shapes", params={"dry_run": "true"}).json()
+    assert plan["answers_limit"] == 80 + 2 * (60 - 20)
+
+
+def test_the_cost_told_counts_turns(plane: Plane) -> None:
+    rows = make_rows("colours", "eval", 6)
+    for number, row in enumerate(rows):
+        row["conversations"] += [
+            {"from": "human", "value": f"And what is left of {number}?"},
+            {"from": "gpt", "value": "red"},
+        ]
+    plane.create_stream(gate=GENEROUS, eval_limit=20, probe_limit=0)
+    plane.wait(plane.submitted("colours", archive=make_archive("colours", evaluation=rows)))
+    (task,) = plane.client.get("/v1/streams/demo/tasks").json()["data"]
+    assert task["counts"]["eval_items"] == 12
+    plan = plane.submit("shapes", params={"dry_run": "true"}).json()
+    assert plan["answers"] == 12 + 3 * 20
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from service.streams.uploads import ARCHIVE_NAME
 from service.workflow.cleanup import delete_unless_touched
 from service.workflow.context import Context, Facts, Tools
 from service.workflow.leaks import reserved_rows
+from service.workflow.measuring import items_in
 
 
 def run(ctx: Context) -> dict[str, Any]:
@@ -27,7 +28,8 @@ def run(ctx: Context) -> dict[str, Any]:
         valid = _validate(ctx, facts, folder, new.put_image)
         ctx.check()
         train, evaluation = new.put_file(valid.train_path), new.put_file(valid.eval_path)
-        _warn_of_few(ctx, facts, valid.report.counts["eval"])
+        num_items = len(items_in(valid.eval_path, facts.card))
+        _warn_of_few(ctx, facts, num_items)
     except BaseException:
         new.take_back()
         raise
@@ -35,15 +37,16 @@ def run(ctx: Context) -> dict[str, Any]:
         "report": valid.report.model_dump(mode="json"),
         "train_digest": train,
         "eval_digest": evaluation,
+        "num_items": num_items,
     }
 
 
-def _warn_of_few(ctx: Context, facts: Facts, rows: int) -> None:
+def _warn_of_few(ctx: Context, facts: Facts, num_items: int) -> None:
     needed = int(facts.stream.gate["min_samples"])
-    if rows < needed:
+    if num_items < needed:
         ctx.warn_once(
-            f"the evaluation split has {rows} rows, the stream's gate judges from {needed} on "
-            "(min_samples): later versions will be blocked as undecided because of this task"
+            f"the evaluation split has {num_items} questions, the stream's gate judges from "
+            f"{needed} on (min_samples): later versions will be blocked as undecided because of this task"
         )
 
 
