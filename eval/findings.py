@@ -125,7 +125,7 @@ def _lost(report: ForgettingReport, losses: Sequence[TaskChange]) -> str:
     if not losses:
         return (
             f"No old task lost more against {report.parent} than chance explains. The lowest "
-            f"change of {_tasks(len(old))} is {_told(worst[0])}."
+            f"change of {_tasks(len(old))} is {_told(worst[0])}.{_of_many(worst[0], len(old))}"
         )
     told = ", ".join(map(_told, worst[:MAX_TASKS_TOLD]))
     more = len(losses) - MAX_TASKS_TOLD
@@ -133,6 +133,13 @@ def _lost(report: ForgettingReport, losses: Sequence[TaskChange]) -> str:
     return (
         f"{len(losses)} of {_tasks(len(old))} lost clearly against {report.parent}: {told}{rest}."
     )
+
+
+def _of_many(worst: TaskChange, num_tasks: int) -> str:
+    bounds = worst.since_parent_interval
+    if bounds is None or bounds.high >= 0:
+        return ""
+    return f" Its own interval excludes 0, but among {num_tasks} tasks compared chance explains it."
 
 
 def _points(change: TaskChange) -> float:
@@ -199,6 +206,12 @@ def _advice(
         if verdict is None or verdict.outcome == "pass":
             return "Nothing: no clear loss was found."
         return "Ask more items of the old tasks: no loss is clear with as many as were asked."
+    if verdict is not None and verdict.outcome == "pass":
+        return f"Nothing has to be done: the losses are within the policy. {_way(pooled)}"
+    return _way(pooled)
+
+
+def _way(pooled: Pooled | None) -> str:
     if pooled is None or (pooled.read_only and pooled.interval.low <= 50):
         return (
             "Have the lost answers asked again, to learn whether style or knowledge went. If "

@@ -49,7 +49,9 @@ def recovery_of(now: Sequence[bool], before: Sequence[bool]) -> Recovery:
     Raw and chance have Wilson's interval. That of the corrected share is the square-and-add
     interval of a function of two proportions (MOVER: Zou and Donner 2008, Statistics in Medicine
     27:1693), the two taken as independent: pairs that agree make it wider than need be. What lies
-    below 0 becomes 0: no better than chance.
+    below 0 becomes 0: no better than chance. Fewer than by chance means that the version before
+    guesses and this one is sure of something wrong; then the correction takes too much, and the
+    interval reaches up to that of raw.
 
     Raises:
         ValueError: if the outcomes are not paired.
@@ -69,7 +71,8 @@ def _corrected(raw: Share, chance: Share) -> Share:
     value = _beyond(r, c)
     down = math.hypot(value - _beyond(raw.low, c), value - _beyond(r, chance.high))
     up = math.hypot(_beyond(raw.high, c) - value, _beyond(r, chance.low) - value)
-    low, middle, high = (min(100.0, max(0.0, it)) for it in (value - down, value, value + up))
+    highest = max(value + up, raw.high) if r < c else value + up
+    low, middle, high = (min(100.0, max(0.0, it)) for it in (value - down, value, highest))
     return Share(percent=middle, low=low, high=high)
 
 

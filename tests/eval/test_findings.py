@@ -79,6 +79,37 @@ def test_losses_that_were_not_asked_again_are_to_be():
     assert told(splits=[split(probed=0)]).style.startswith("Cannot be told: of 40 lost answers")
 
 
+def test_a_loss_within_the_policy_has_to_be_followed_by_nothing():
+    matrix = three_tasks()
+    generous = verdict_of(matrix).model_copy(update={"outcome": "pass"})
+
+    found = findings(build_report(matrix, generous, changes=task_changes(matrix)))
+
+    assert "lost clearly" in found.lost
+    assert found.advice.startswith("Nothing has to be done: the losses are within the policy. Have")
+
+
+def test_a_change_that_is_clear_only_by_itself_is_explained():
+    names = [f"t{k}" for k in range(9)]
+    before = {name: scores(100) for name in names}
+    now = before | {"t3": {**before["t3"], **{f"i{k}": 0.0 for k in range(6)}}}
+    changes = task_changes(
+        matrix_of(
+            [*names, "last"],
+            [[50.0] * k for k in range(1, 10)] + [[50.0] * 3 + [47.0] + [50.0] * 6],
+            [5.0] * 10,
+            n=200,
+        ),
+        paired_changes(before, now),
+    )
+    report = build_report(three_tasks(), None).model_copy(update={"changes": tuple(changes)})
+
+    found = findings(report)
+
+    assert found.lost.startswith("No old task lost more")
+    assert found.lost.endswith("but among 9 tasks compared chance explains it.")
+
+
 def test_an_undecided_gate_wants_more_items():
     few = matrix_of(["a", "b"], [[80.0], [70.0, 60.0]], [5.0, 5.0], n=60)
 

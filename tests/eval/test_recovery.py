@@ -48,6 +48,13 @@ def test_worse_than_chance_is_zero_and_no_negative_share():
 
     assert found.corrected.percent == 0
     assert found.corrected.low == 0
+    assert found.corrected.high == found.raw.high
+
+
+def test_few_items_never_leave_an_interval_without_width():
+    for n, now, before in product((1, 3, 9), range(10), range(10)):
+        corrected = counts(n, min(now, n), min(before, n)).corrected
+        assert corrected is None or corrected.high - corrected.low > 5
 
 
 def test_outcomes_must_be_paired():
