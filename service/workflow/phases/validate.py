@@ -46,7 +46,8 @@ def _warn_of_few(ctx: Context, facts: Facts, num_items: int) -> None:
     if num_items < needed:
         ctx.warn_once(
             f"the evaluation split has {num_items} questions, the stream's gate judges from "
-            f"{needed} on (min_samples): later versions will be blocked as undecided because of this task"
+            f"{needed} on (min_samples): later versions will be blocked as undecided because of "
+            "this task"
         )
 
 
