@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
 from asd_rewriter.errors import EndpointDown
 from asd_rewriter.llm.budget import Budget
+from asd_rewriter.llm.completions import Answer, NoCompletion, read_completion
+from asd_rewriter.llm.connecting import NOT_SENT, ProxyRefused, open_session
 from asd_rewriter.llm.settings import LlmSettings
 
 ENDPOINT_FAILED = "endpoint_failed"
@@ -24,18 +24,9 @@ REQUEST_REFUSED = "request_refused"
 
 _MAX_BODY_BYTES = 4 * 2**20
 _MAX_WAIT_SECONDS = 120.0
-_CONNECT_SECONDS = 10.0
 _RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 _REFUSED = frozenset({400, 413, 415, 422})
 _OPTIONAL = ("response_format", "seed", "temperature")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A completion's text; `cut_off`: it ended at the length limit."""
-
-    text: str
-    cut_off: bool
 
 
 class CallFailed(Exception):
@@ -68,14 +59,10 @@ class ChatClient:
     _quiet_until: float = 0.0
 
     async def __aenter__(self) -> ChatClient:
-        key, longest = self.settings.key, self.settings.timeout_s
-        self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),  # the workers bound the calls
-            headers={"Authorization": f"Bearer {key}"} if key else None,
-            timeout=aiohttp.ClientTimeout(longest, sock_connect=min(longest, _CONNECT_SECONDS)),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            proxy=_proxy(self.settings.base_url),
-        )
+        try:
+            self._http = open_session(self.settings)
+        except ProxyRefused as error:
+            raise self._down(str(error), 1) from None
         return self
 
     async def __aexit__(self, *_error: object) -> None:
@@ -101,26 +88,30 @@ class ChatClient:
 
     async def _try(self, body: dict[str, Any], allowance: tuple[int, int]) -> Answer:
         await asyncio.sleep(max(0.0, self._quiet_until - time.monotonic()))
-        content = json.dumps(self._spoken(body)).encode()
+        asked = self._spoken(body)
+        content = json.dumps(asked).encode()
         held = await self.budget.hold(*allowance)
         used, sent = held, True  # an answer that never came may have been paid for
         try:
             status, headers, text = await self._send(content)
             used = (0, 0)
             if status == 200:
-                answer, used = _read(text, held)
+                answer, used = read_completion(text, held)
                 return answer
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        except NOT_SENT as error:
             used, sent = (0, 0), False
             raise _TryAgain(f"no connection ({error})", connected=False) from None
         except TimeoutError:
             raise _TryAgain(f"no answer within {self.settings.timeout_s:g} s") from None
         except aiohttp.ClientError as error:
             raise _TryAgain(f"the connection broke ({type(error).__name__})") from None
+        except NoCompletion as error:
+            raise _TryAgain(str(error)) from None
         finally:
             self.budget.settle(held, used, sent)
             self.tell_spent()
-        return await self._refusal(status, headers, text, body, allowance)
+        self._check_refusal(status, headers, text, asked)
+        return await self._try(body, allowance)  # without the parameter that was refused
 
     async def _send(self, content: bytes) -> tuple[int, Mapping[str, str], str]:
         url = f"{self.settings.base_url}/chat/completions"
@@ -137,31 +128,27 @@ class ChatClient:
             text = b"".join(chunks).decode(errors="replace")
         return response.status, response.headers, self._redacted(text)
 
-    async def _refusal(
-        self,
-        status: int,
-        headers: Mapping[str, str],
-        text: str,
-        body: dict[str, Any],
-        allowance: tuple[int, int],
-    ) -> Answer:
+    def _check_refusal(
+        self, status: int, headers: Mapping[str, str], text: str, asked: dict[str, Any]
+    ) -> None:
+        """Raise what a refusal means; nothing if the request can be put without a parameter."""
         said = f"HTTP {status}: {' '.join(text.split())[:300]}"
         if status in _RETRIED:
             wait = _retry_after(headers.get("retry-after"))
             if wait is not None:  # the others have to wait as well
                 self._quiet_until = max(self._quiet_until, time.monotonic() + wait)
             raise _TryAgain(said, wait)
-        if status in _REFUSED:
-            if self._gives_up_a_parameter(body, text):
-                return await self._try(body, allowance)
+        if status not in _REFUSED:
+            raise self._down(f"it answered {said}", 1)
+        if not self._gives_up_a_parameter(asked, text):
             raise CallFailed(REQUEST_REFUSED, said)
-        raise self._down(f"it answered {said}", 1)
 
-    def _gives_up_a_parameter(self, body: dict[str, Any], text: str) -> bool:
-        named = [it for it in _OPTIONAL if it in self._spoken(body) and it in text]
-        if "response_format" in self._spoken(body) and "json_schema" in text:
+    def _gives_up_a_parameter(self, asked: dict[str, Any], text: str) -> bool:
+        """Drop a parameter that was sent and is named; another call may have dropped it already."""
+        named = [it for it in _OPTIONAL if it in asked and it in text]
+        if "response_format" in asked and "json_schema" in text:
             named.append("response_format")
-        if "max_tokens" not in self._dropped and "max_completion_tokens" in text:
+        if "max_tokens" in asked and "max_completion_tokens" in text:
             named.append("max_tokens")
         self._dropped.update(named[:1])
         return bool(named)
@@ -200,35 +187,6 @@ def endpoint_down(settings: LlmSettings, what: str, tries: int) -> EndpointDown:
         "Answers received so far are kept. Check address, model name and API key, or start the "
         "endpoint, then run again: it goes on where it stopped."
     )
-
-
-def _proxy(url: str) -> str | None:
-    """Return the environment's proxy for a URL."""
-    parts, known = urlsplit(url), getproxies()
-    if proxy_bypass(parts.hostname or ""):
-        return None
-    return known.get(parts.scheme) or known.get("all")
-
-
-def _read(text: str, held: tuple[int, int]) -> tuple[Answer, tuple[int, int]]:
-    try:
-        found = json.loads(text)
-        choice = found["choices"][0]
-        message = choice["message"]
-        content = message.get("content") or message.get("refusal") or ""
-        finish = choice.get("finish_reason")
-        if message.get("refusal") or finish == "content_filter":
-            content = content if content.startswith("I") else "I cannot answer this."
-        usage = found.get("usage") or {}
-        used = (
-            int(usage.get("prompt_tokens", held[0])),
-            int(usage.get("completion_tokens", held[1])),
-        )
-    except (ValueError, LookupError, TypeError, AttributeError):
-        raise _TryAgain(f"no chat completion but {' '.join(text.split())[:120]!r}") from None
-    if not isinstance(content, str) or min(used) < 0:
-        raise _TryAgain("no chat completion: its content or usage is malformed")
-    return Answer(content, finish == "length"), used
 
 
 def _retry_after(value: str | None) -> float | None:

@@ -301,15 +301,17 @@ def test_refusals_of_everything_end_the_run(endpoint: Endpoint, make: MakeRewrit
     [("response_format", "unknown: json_schema"), ("seed", "'seed' is not supported"),
      ("max_tokens", "Use 'max_completion_tokens' instead of 'max_tokens'")],
 )  # fmt: skip
+@pytest.mark.parametrize("concurrency", [1, 16])
 def test_parameters_that_are_refused_are_given_up(
-    endpoint: Endpoint, make: MakeRewriter, parameter: str, body: str
+    endpoint: Endpoint, make: MakeRewriter, parameter: str, body: str, concurrency: int
 ) -> None:
     def script(asked: Request) -> Say:
-        return Say(status=400, body=body) if parameter in asked.body else answer_well(asked)
+        refused = Say(status=400, body=body, delay=0.02)
+        return refused if parameter in asked.body else answer_well(asked)
 
     endpoint.script = script
-    assert reasons(make(concurrency=1).rewrite(many(4))) == [None] * 4
-    assert endpoint.calls == 5
+    assert reasons(make(concurrency=concurrency).rewrite(many(40))) == [None] * 40
+    assert endpoint.calls == 40 + concurrency
 
 
 def test_calls_in_flight_are_bounded_and_kept_busy(endpoint: Endpoint, make: MakeRewriter) -> None:
