@@ -20,8 +20,9 @@ from eval.predictors import OnProgress, Prediction, distinct_items
 class EnginePredictor:
     """Asks an OpenAI-compatible server, images before the text, greedy decoding.
 
-    Connection errors, 429 and 5xx are tried again after `backoff_seconds`, doubled each time;
-    other refusals are final. Environment proxies are not used.
+    Connection errors, 429, 5xx and answers that the engine aborted are tried again after
+    `backoff_seconds`, doubled each time; other refusals are final. Environment proxies are not
+    used.
 
     Args:
         base_url: of the server, with or without `/v1`.
@@ -76,10 +77,10 @@ class EnginePredictor:
         async with aclosing(_merged(lines)) as predictions:
             done = 0
             async for prediction in predictions:
+                yield prediction
                 done += 1
                 if on_progress is not None:
                     on_progress(done, len(distinct))
-                yield prediction
 
     async def _line(self, waiting: Iterator[EvalItem]) -> AsyncGenerator[Prediction, None]:
         """Ask one waiting item after the other over a connection of its own.
@@ -107,12 +108,16 @@ class EnginePredictor:
                 await asyncio.sleep(self.backoff_seconds * 2 ** (attempt - 1))
             try:
                 response = await client.post(f"{self.base_url}/chat/completions", json=body)
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 problem = f"{type(error).__name__}: {error}".rstrip(": ")
                 continue
-            if response.status_code != 429 and response.status_code < 500:
-                return Prediction(item_digest=item.digest, text=self._text(response, item))
-            problem = f"HTTP {response.status_code}: {_excerpt(response)}"
+            if response.status_code == 429 or response.status_code >= 500:
+                problem = f"HTTP {response.status_code}: {_excerpt(response)}"
+                continue
+            text = self._text(response, item)
+            if text is not None:
+                return Prediction(item_digest=item.digest, text=text)
+            problem = "an answer that it had aborted"
         raise EngineGone(
             f"the engine at {self.base_url} gave no answer to item {item.id!r} for model "
             f"{self.model!r} in {self.attempts} tries; the last one ended with {problem}. Check "
@@ -130,7 +135,8 @@ class EnginePredictor:
         fields = self.decoding.request_fields(item.constraint)
         return {**fields, "model": self.model, "messages": messages}
 
-    def _text(self, response: httpx.Response, item: EvalItem) -> str:
+    def _text(self, response: httpx.Response, item: EvalItem) -> str | None:
+        """Return the answer, or None if the engine aborted it, as vLLM does when it ends."""
         if response.status_code != 200:
             raise EngineRefused(
                 f"the engine at {self.base_url} refused item {item.id!r} for model "
@@ -138,16 +144,17 @@ class EnginePredictor:
                 "same request would be refused again; check the model's name and the item."
             )
         try:
-            text = response.json()["choices"][0]["message"]["content"] or ""
+            choice = response.json()["choices"][0]
+            text = choice["message"]["content"] or ""
             if not isinstance(text, str):
                 raise TypeError
-        except (ValueError, LookupError, TypeError) as error:
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
             raise EngineRefused(
                 f"the engine at {self.base_url} answered item {item.id!r} with something that is "
                 f"no chat completion: {_excerpt(response)}. Point base_url at an "
                 "OpenAI-compatible server."
             ) from error
-        return text
+        return None if choice.get("finish_reason") == "abort" else text
 
 
 async def _merged(

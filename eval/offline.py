@@ -67,10 +67,9 @@ class OfflinePredictor:
         try:
             self.worker.send(request)
             while waiting:
-                prediction = await self._next(waiting)
+                yield await self._next(waiting)
                 if on_progress is not None:
                     on_progress(total - len(waiting), total)
-                yield prediction
         finally:
             if waiting:  # what it still works on nobody wants any more
                 self.worker.close()

@@ -4,25 +4,36 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from eval.items import EvalItem
 
 OnProgress = Callable[[int, int], None]
-"""Called with (items done, items in all); an exception raised in it stops the prediction."""
+"""Called with (items done, items in all) after each one was taken; what it raises ends it all."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Prediction(BaseModel):
-    """What a model answered to an item, untouched."""
+    """What a model answered to an item, as it is scored and stored.
+
+    Characters that no database keeps are taken out of `text` here, once for all: NUL is left out,
+    half a character (a lone surrogate) becomes U+FFFD.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     item_digest: str
     text: str
+
+    @field_validator("text", mode="before")
+    @classmethod
+    def _storable(cls, text: object) -> object:
+        return _SURROGATE.sub("\ufffd", text.replace("\0", "")) if isinstance(text, str) else text
 
 
 class Predictor(Protocol):
@@ -99,10 +110,9 @@ class ScriptedPredictor:
         """Yield the scripted answers, in the order of the items."""
         distinct = distinct_items(items)
         for done, (digest, item) in enumerate(distinct.items(), start=1):
-            prediction = Prediction(item_digest=digest, text=self.answer(item))
+            yield Prediction(item_digest=digest, text=self.answer(item))
             if on_progress is not None:
                 on_progress(done, len(distinct))
-            yield prediction
 
 
 def distinct_items(items: Sequence[EvalItem]) -> dict[str, EvalItem]:

@@ -64,7 +64,7 @@ def _ratio(shift: Floats, values: Floats, counts: Floats, total: Floats) -> Floa
 
 
 def _chi_square(alpha: float) -> float:
-    return NormalDist().inv_cdf(1 - alpha) ** 2
+    return NormalDist().inv_cdf(alpha) ** 2  # as of 1 - alpha, which rounds to 1
 
 
 def combine(changes: Sequence[float], bounds: Sequence[float]) -> float:

@@ -19,7 +19,7 @@ class GatePolicy(BaseModel):
         max_samples: budget: most items per old task that are asked to reach a decision (>= 1).
             A first look that takes more, or a larger `min_samples`, stands above it.
         confidence: a version that lost more than allowed passes with a probability of at most
-            1 - confidence, however often more items were drawn; in [0.5, 1).
+            1 - confidence, however often more items were drawn; 0.5 to 0.9999.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -28,7 +28,7 @@ class GatePolicy(BaseModel):
     max_mean_drop: float = Field(default=5.0, ge=0, le=100)
     min_samples: int = Field(default=50, ge=1)
     max_samples: int = Field(default=5000, ge=1)
-    confidence: float = Field(default=0.95, ge=0.5, lt=1)
+    confidence: float = Field(default=0.95, ge=0.5, le=0.9999)
 
 
 class GateCheck(BaseModel):

@@ -25,6 +25,7 @@ _STATED: dict[str, tuple[type[EngineError], str]] = {
     "out_of_memory": (WorkerOutOfMemory, "Free memory (an engine may hold it), then retry."),
 }
 _CRASHED = (WorkerFailed, "Its log says more; correct the cause, then retry.")
+_END_SECONDS = 0.5
 _TAIL_BYTES = 2000
 _TAIL_LINES = 5
 _END = ""
@@ -142,7 +143,10 @@ class Worker:
 
     def _ended(self) -> EngineError:
         assert self._process is not None
-        code = self._process.wait()
+        try:
+            code = self._process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:  # it says nothing any more but does not end
+            code = -signal.SIGKILL
         self.close()
         if code < 0:
             return EngineGone(

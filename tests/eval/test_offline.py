@@ -1,6 +1,7 @@
 """The offline predictor beyond the contract: how workers live, end, and are told apart ending."""
 
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -92,6 +93,16 @@ def test_ends_are_told_apart(worker, prompt, kind, message):
     assert type(failure.value) is kind
     assert not failure.value.retryable
     assert ask(worker, "hello") == ["answer to hello"]
+
+
+def test_a_worker_that_says_nothing_more_does_not_keep_who_asks(tmp_path):
+    script = "import os, time; os.close(1); time.sleep(60)"
+    with Worker([sys.executable, "-c", script], tmp_path / "worker.log") as worker:
+        worker.send({"max_tokens": 1, "questions": []})
+        started = time.monotonic()
+        with pytest.raises(EngineGone, match="signal 9"):
+            worker.receive(20.0)
+        assert time.monotonic() - started < 30
 
 
 def test_a_command_that_is_not_there_is_named(tmp_path):

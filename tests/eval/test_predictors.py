@@ -5,6 +5,7 @@ import hashlib
 from contextlib import aclosing
 from pathlib import Path
 
+import httpx
 import pytest
 
 from eval.decoding import Decoding
@@ -83,7 +84,7 @@ class TestContract:
 
         with pytest.raises(InterruptedError):
             predict_all(predictor, [item(k) for k in range(50)], cancel, seen.append)
-        assert len(seen) == 2
+        assert len(seen) == 3  # what had arrived was taken
 
     def test_predictions_arrive_one_by_one(self, predictor):
         seen = []
@@ -98,6 +99,13 @@ class TestContract:
                 return await anext(predictions)
 
         assert isinstance(asyncio.run(first()), Prediction)
+
+
+def test_what_no_database_keeps_is_taken_out_of_an_answer():
+    found = Prediction(item_digest="x", text="a\0b \ud83d \U0001f600 c")
+
+    assert found.text == "ab \ufffd \U0001f600 c"
+    assert found.text.encode()
 
 
 class TestRequests:
@@ -206,6 +214,43 @@ class TestFailures:
             pytest.raises(EngineRefused, match="no chat completion"),
         ):
             predict_all(engine(strange), [item(1)])
+
+    def test_an_answer_that_the_engine_aborted_is_asked_for_again(self):
+        replies = [
+            {"choices": [{"message": {"content": "The sky is"}, "finish_reason": "abort"}]},
+            {"choices": [{"message": {"content": "The sky is blue"}, "finish_reason": "stop"}]},
+        ]
+        with serving(lambda prompt: replies.pop(0)) as ending:
+            (found,) = predict_all(engine(ending), [item(1)])
+        assert found.text == "The sky is blue"
+
+    def test_an_engine_that_aborts_everything_is_gone(self):
+        aborted = {"choices": [{"message": {"content": "The"}, "finish_reason": "abort"}]}
+        with (
+            serving(lambda prompt: aborted) as ending,
+            pytest.raises(EngineGone, match="ended with an answer that it had aborted"),
+        ):
+            predict_all(engine(ending), [item(1)])
+
+    @pytest.mark.parametrize(
+        ("body", "headers", "kind"),
+        [
+            (b"no gzip", {"content-encoding": "gzip"}, EngineGone),
+            (b"[" * 100_000, {}, EngineRefused),
+        ],
+    )
+    def test_a_body_that_cannot_be_read(self, server, monkeypatch, body, headers, kind):
+        predictor = engine(server)
+
+        def client():
+            reply = httpx.MockTransport(
+                lambda _: httpx.Response(200, headers=headers, content=body)
+            )
+            return httpx.AsyncClient(transport=reply)
+
+        monkeypatch.setattr(predictor, "_client", client)
+        with pytest.raises(kind):
+            predict_all(predictor, [item(1)])
 
     def test_an_empty_answer_is_an_answer(self):
         with serving(lambda prompt: None) as silent:
