@@ -10,6 +10,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
+from random import Random
 
 from asd_rewriter.cards import Metric, TaskCard
 from asd_rewriter.formats import OPTION_LETTERS, AnswerFormat, parse_options, with_instruction
@@ -184,8 +185,10 @@ class _Maker:
         if len(self._pool) <= POOL_SIZE and answer in self._pool:
             return self._pool
         others = [it for it in self._pool if it not in item.references]
-        others.sort(key=lambda it: _rank(self._seed, f"{item.digest}:{it}"))
-        return sorted([answer, *others[: POOL_SIZE - 1]])
+        drawn = Random(f"{self._seed}:{item.digest}").sample(
+            others, min(len(others), POOL_SIZE - 1)
+        )
+        return sorted([answer, *drawn])
 
 
 def _probe(item: EvalItem, kind: ProbeKind, **changes: object) -> Probe:

@@ -11,7 +11,7 @@ from eval.forgetting import RIGHT
 from eval.items import EvalItem
 from eval.probes import Probe, build_probes, probe_score
 
-SPLIT_RULES = "2"
+SPLIT_RULES = "3"
 """Raised when rules change so that splits become incomparable."""
 
 _OPTIONS = "A. a red bus\nB. a green car\nC. two dogs\nD. nothing"

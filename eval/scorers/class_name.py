@@ -28,4 +28,4 @@ def _published(item: EvalItem) -> Bound:
     return score
 
 
-SCORER = Scorer(_fixed, _published)
+SCORER = Scorer(_fixed, _published, version=2)

@@ -65,4 +65,4 @@ def _published(item: EvalItem) -> Bound:
     )
 
 
-SCORER = Scorer(fixed, _published)
+SCORER = Scorer(fixed, _published, version=2)

@@ -33,4 +33,4 @@ def _half_bound(truth: str, said: str) -> bool:
     return any(form in said for form in (f" {truth}", f"{truth} ", f"{truth}.", f"{truth},"))
 
 
-SCORER = Scorer(fixed, _published)
+SCORER = Scorer(fixed, _published, version=2)

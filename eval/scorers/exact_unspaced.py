@@ -2,17 +2,21 @@
 
 Published: the lower-cased answer, spaces and periods removed, equals the lower-cased truth.
 Quirks: the truth keeps its spaces and periods, so such a truth can never be matched; an empty
-answer equals an empty truth. Fixed: both lose them.
+answer equals an empty truth, and 3.5 is 35. Fixed: both lose them, but a period before a digit stays.
 """
 
 from __future__ import annotations
 
+import re
+
 from eval.items import EvalItem
 from eval.scorers.binding import Bound, Scorer, equality, or_said
 
+_PERIOD = re.compile(r"\.(?!\d)")
+
 
 def _unspaced(text: str) -> str:
-    return "".join(text.lower().split()).replace(".", "")
+    return _PERIOD.sub("", "".join(text.lower().split()))
 
 
 def _published(item: EvalItem) -> Bound:
@@ -21,4 +25,4 @@ def _published(item: EvalItem) -> Bound:
 
 
 _FIXED = equality(_unspaced)
-SCORER = Scorer(_FIXED, _published, or_said(_FIXED))
+SCORER = Scorer(_FIXED, _published, or_said(_FIXED), version=2)

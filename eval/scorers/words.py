@@ -15,6 +15,7 @@ _WORD = re.compile(
     r"|(?P<end>[.;:!?](?=\s|\Z)|,(?!\d)|\n|\s[-–—]\s)"
 )
 _NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve"
+_THOUSANDS = re.compile(r",(?=\d{3}(?!\d))")
 _DIGITS = {word: str(number) for number, word in enumerate(_NUMBERS.split(" "))}
 
 
@@ -35,7 +36,7 @@ def words_of(text: str) -> Words:
         if found["end"]:
             clause += 1
             continue
-        word = found[0].replace(",", "") if found["number"] else found[0]
+        word = _THOUSANDS.sub("", found[0]) if found["number"] else found[0]
         words.append(_DIGITS.get(word, word))
         clauses.append(clause)
     return Words(tuple(words), tuple(clauses))

@@ -106,6 +106,17 @@ def test_sign_flips_agree_with_all_flips():
     assert paired_change(*sides(pairs)).p_value == pytest.approx(hits / len(flips), abs=0.01)
 
 
+@pytest.mark.parametrize("shift", [0.0, 0.01, 0.02, 0.03])
+def test_many_soft_scores_are_tested_as_by_flips(monkeypatch, shift):
+    rng = np.random.default_rng(3)
+    after = {f"i{k}": x for k, x in enumerate(rng.uniform(0.2 - shift, 0.8 - shift, 3000))}
+    before = {f"i{k}": x for k, x in enumerate(rng.uniform(0.2, 0.8, 3000))}
+    normal = paired_change(before, after).p_value
+    monkeypatch.setattr("eval.intervals._MOST_FLIPPED", 10**9)
+
+    assert normal == pytest.approx(paired_change(before, after).p_value, abs=0.015)
+
+
 def test_soft_tests_are_not_alarmed_by_chance_and_see_what_is_there():
     draw = np.random.default_rng(3)
     levels = np.array([0, 0.3, 0.6, 0.9, 1.0])

@@ -52,6 +52,10 @@ VECTORS = [
     ("class_name", ("tench, Tinca tinca",), "tinca tinca", 0, 1),
     # contains, mcit Med: the lower-cased truth is in the lower-cased answer
     ("contains", ("lung",), "The LUNG is shown", 1, 1),
+    ("contains", ("15",), "it is 1,5 metres", 0, 0),
+    ("contains", ("1500",), "it is 1,500 metres", 0, 1),
+    ("contains", ("1234567",), "it is 1,234,567", 0, 1),
+    ("contains", ("123456",), "it is 12,3456", 0, 0),
     ("contains", ("no",), "unknown", 1, 0),
     ("contains", ("red",), "It is not red", 1, 0),
     ("contains", ("",), "anything", 1, 0),
@@ -76,6 +80,8 @@ VECTORS = [
     ("exact_unspaced", ("not sure",), "not sure", 0, 1),
     ("exact_unspaced", ("",), ". .", 1, 0),
     ("exact_unspaced", ("up",), "it is up", 0, 0),
+    ("exact_unspaced", ("35",), "3.5", 1, 0),
+    ("exact_unspaced", ("1.25",), "1.25.", 0, 1),
 ]  # fmt: skip
 
 
