@@ -2,7 +2,7 @@
 
 Published: the lower-cased answer, spaces and periods removed, equals the lower-cased truth.
 Quirks: the truth keeps its spaces and periods, so such a truth can never be matched; an empty
-answer equals an empty truth, and 3.5 is 35. Fixed: both lose them, but a period before a digit stays.
+answer equals an empty truth, and 3.5 is 35. Fixed: both lose them, but for periods before digits.
 """
 
 from __future__ import annotations

@@ -193,7 +193,7 @@ def test_published_rules_keep_their_quirks(tmp_path: Path) -> None:
     merged(tmp_path / "r/ImageNet/Finetune", "ImageNet", {"1": "", "2": "b"})
     published = score_run(tmp_path / "r", tmp_path / "a", mode="published").table()
     fixed = score_run(tmp_path / "r", tmp_path / "a").table()
-    assert [row.scorer for row in published] == ["class_name-1-published", "gqa-1-published"]
+    assert [row.scorer for row in published] == ["class_name-2-published", "gqa-1-published"]
     assert [row.points for row in published] == [100.0, 50.0]  # an empty answer is in any label
     assert [row.points for row in fixed] == [50.0, 50.0]
     assert [row.empty for row in fixed] == [1, 0]
