@@ -7,6 +7,7 @@ Forgetting shows as BWT < 0; papers divide it by T or by T - 1, so both are name
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
@@ -18,6 +19,8 @@ from eval.summaries import MEANINGS as SUMMARY_MEANINGS
 from eval.summaries import NEEDS_FUTURE_TASKS, Estimate, Term, fewest_tasks, terms_of
 
 __all__ = ["SUMMARY_MEANINGS", "AccuracyMatrix", "Cell", "MatrixRow"]
+
+_ROUNDING = 1e-6  # points
 
 
 class Cell(BaseModel):
@@ -121,7 +124,8 @@ class AccuracyMatrix(BaseModel):
         Args:
             name: of `SUMMARY_MEANINGS`.
             paired: by old task, the change from the version that learned it to the last one, from
-                item scores. Where given, it gives BWT and forgetting their narrower intervals.
+                item scores. It gives BWT and forgetting their narrower intervals where it is the
+                difference of the two cells; a change over other items than theirs is left out.
 
         Raises:
             MatrixHole: if a cell that it needs was not measured, or too few tasks are learned.
@@ -166,13 +170,15 @@ class AccuracyMatrix(BaseModel):
     def _parts(self, terms: Sequence[Term], change: PairedChange | None) -> list[Part]:
         """Return one task's terms as parts: one if they are a change since learning that is known.
 
-        Such terms are w * a[T][i] - w * a[i][i].
+        Such terms are w * a[T][i] - w * a[i][i], and the cells differ by just that change.
         """
         if change is not None:
             weights = {stage: weight for stage, _, weight in terms}
             weight = weights.get(self.num_learned, 0.0)
             learned = self.tasks.index(terms[0].task) + 1
-            if weights == {self.num_learned: weight, learned: -weight}:
+            if weights == {self.num_learned: weight, learned: -weight} and math.isclose(
+                self._total(terms), weight * change.change, abs_tol=_ROUNDING
+            ):
                 return [Part(weight, change.change, change.interval)]
         cells = ((weight, self.cell(stage, task)) for stage, task, weight in terms)
         return [Part(weight, cell.accuracy, cell.interval) for weight, cell in cells]

@@ -255,9 +255,29 @@ def test_n_counts_the_items_of_each_task_once_and_the_fewest():
 def test_every_summary_lies_in_its_interval(rows, n):
     for name, found in of(rows, n=n).estimates().items():
         assert found.interval.low <= found.points <= found.interval.high
-        if name in ("mft", "mfn", "maa", "last"):
-            assert found.interval.low >= -1e-9
-            assert found.interval.high <= 100 + 1e-9
+        lowest = 0 if name in ("mft", "mfn", "maa", "last") else -100
+        assert found.interval.low >= lowest - 1e-9
+        assert found.interval.high <= 100 + 1e-9
+
+
+@pytest.mark.parametrize("n_learned", [100, 200])
+def test_a_paired_change_over_other_items_than_the_cells_gives_no_interval(n_learned):
+    """The cells say that all was lost, the items asked both times that nothing was."""
+    cells = [Cell(accuracy=points, n=n, metric="iou") for points, n in ((100, n_learned), (0, 200))]
+    rows = (
+        MatrixRow(version="s@0"),
+        MatrixRow(version="s@1", task="a", cells={"a": cells[0]}),
+        MatrixRow(version="s@2", task="b", cells={"a": cells[1], "b": cells[1]}),
+    )
+    matrix = AccuracyMatrix(tasks=("a", "b"), rows=rows)
+    same = {f"i{k}": 1.0 for k in range(100)}
+
+    paired = matrix.estimates({"a": paired_change(same, same)})
+
+    assert paired == matrix.estimates()
+    assert paired["bwt_t_minus_1"].points == -100
+    assert paired["bwt_t_minus_1"].interval.low == -100
+    assert paired["bwt_t_minus_1"].interval.high > -99
 
 
 @pytest.mark.parametrize("points", [0.0, 100.0])
