@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
 
 from eval.intervals import Interval, PairedChange, Part, spread
 from eval.items import EvalItem
 from eval.matrix import AccuracyMatrix, Cell
-from eval.scoring import score_item
 
 RIGHT = 0.5
 """From this score on an answer counts as right in a before-and-after comparison."""
@@ -36,6 +36,14 @@ class TaskChange(BaseModel):
     since_learned_interval: Interval | None = None
     since_parent_interval: Interval | None = None
     paired: PairedChange | None = None
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One version's answers and their scores in [0, 1], both by item digest."""
+
+    answers: Mapping[str, str]
+    scores: Mapping[str, float]
 
 
 class WorstItem(BaseModel):
@@ -113,28 +121,22 @@ def _interval(before: Cell, after: Cell, paired: PairedChange | None) -> Interva
 
 
 def find_worst_items(
-    items: Iterable[EvalItem],
-    before: Mapping[str, str],
-    after: Mapping[str, str],
-    limit: int = 12,
+    items: Iterable[EvalItem], before: Answered, after: Answered, limit: int = 12
 ) -> list[WorstItem]:
     """Return items that were right before and are wrong now, taking turns among the tasks.
 
     The choice is deterministic: within a task the largest loss first, then by item digest.
 
     Args:
-        items: of old tasks; those without an answer on either side are passed over.
-        before: answers by item digest of the version compared with, usually the parent.
-        after: answers by item digest of the version reported on.
+        items: of old tasks; those without a score on either side are passed over.
+        before: of the version compared with, usually the parent.
+        after: of the version reported on, scored by the same rules.
         limit: at most this many (>= 0).
     """
     lost: dict[str, list[tuple[float, str, WorstItem]]] = defaultdict(list)
     for item in items:
-        if item.digest not in before or item.digest not in after:
-            continue
-        then = score_item(item, before[item.digest])
-        now = score_item(item, after[item.digest])
-        if then >= RIGHT > now:
+        then, now = before.scores.get(item.digest), after.scores.get(item.digest)
+        if then is not None and now is not None and then >= RIGHT > now:
             lost[item.task].append((now - then, item.digest, _worst(item, before, after)))
     queues = [[entry[2] for entry in sorted(rows, key=_order)] for rows in lost.values()]
     return _take_turns(queues)[:limit]
@@ -144,14 +146,14 @@ def _order(entry: tuple[float, str, WorstItem]) -> tuple[float, str]:
     return entry[0], entry[1]
 
 
-def _worst(item: EvalItem, before: Mapping[str, str], after: Mapping[str, str]) -> WorstItem:
+def _worst(item: EvalItem, before: Answered, after: Answered) -> WorstItem:
     return WorstItem(
         task=item.task,
         item_id=item.id,
         question=item.question,
         images=item.images,
-        before=before[item.digest],
-        after=after[item.digest],
+        before=before.answers[item.digest],
+        after=after.answers[item.digest],
         reference=Counter(item.references).most_common(1)[0][0],
     )
 

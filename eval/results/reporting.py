@@ -14,7 +14,7 @@ from asd_rewriter.output import staged
 from eval.errors import ItemImageMissing
 from eval.evidence import TaskEvidence
 from eval.export import accuracy_csv
-from eval.forgetting import TaskChange, WorstItem, find_worst_items, task_changes
+from eval.forgetting import Answered, TaskChange, WorstItem, find_worst_items, task_changes
 from eval.gate import GatePolicy, GateVerdict, judge
 from eval.images import data_url
 from eval.intervals import paired_changes
@@ -132,11 +132,15 @@ def _verdict(scored: ScoredRun, policy: GatePolicy) -> GateVerdict:
 def _worst(scored: ScoredRun) -> list[WorstItem]:
     last, old = scored.run.last_stage, scored.run.tasks[: scored.run.last_stage - 1]
     items = [item for task in old for item in scored.items[task]]
-    before, after = dict[str, str](), dict[str, str]()
-    for task in old:
-        before |= scored.answers[last - 1, task]
-        after |= scored.answers[last, task]
-    return find_worst_items(items, before, after)
+    return find_worst_items(items, _answered(scored, last - 1, old), _answered(scored, last, old))
+
+
+def _answered(scored: ScoredRun, stage: int, tasks: Sequence[str]) -> Answered:
+    answers, scores = dict[str, str](), dict[str, float]()
+    for task in tasks:
+        answers |= scored.answers[stage, task]
+        scores |= scored.scores[stage, task].scores
+    return Answered(answers, scores)
 
 
 def _with_images(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from asd_rewriter.cards import Metric, TaskCard
 from asd_rewriter.formats import AnswerFormat
 from asd_rewriter.samples import Sample, Turn
+from eval.forgetting import Answered
 from eval.gate import GatePolicy, GateVerdict, TaskEvidence, judge
 from eval.items import EvalItem
 from eval.matrix import AccuracyMatrix, Cell, MatrixRow
+from eval.scoring import score_item
 
 
 def card(name: str = "colours", metric: Metric = "exact_match", **fields: object) -> TaskCard:
@@ -45,6 +47,12 @@ def item(
         format=AnswerFormat.SHORT_ANSWER,
         metric=metric,
     )
+
+
+def answered(items: Sequence[EvalItem], answers: Mapping[str, str]) -> Answered:
+    """Return answers with their scores, as far as there are answers."""
+    asked = [it for it in items if it.digest in answers]
+    return Answered(answers, {it.digest: score_item(it, answers[it.digest]) for it in asked})
 
 
 def matrix_of(

@@ -20,7 +20,7 @@ from asd_rewriter.cards import TaskCard
 from asd_rewriter.formats import OPTION_LETTERS, AnswerFormat
 from asd_rewriter.samples import Sample, Turn
 from eval.compliance import format_compliance
-from eval.forgetting import find_worst_items, task_changes
+from eval.forgetting import Answered, find_worst_items, task_changes
 from eval.gate import GatePolicy, TaskEvidence, judge
 from eval.intervals import paired_changes
 from eval.items import EvalItem, items_from_samples
@@ -101,7 +101,9 @@ def example() -> Example:
             every, dict.fromkeys(NAMES, answers[-1]), dict.fromkeys(NAMES, learned)
         ),
         worst_items=find_worst_items(
-            [it for it in every if it.task in old], answers[-2], answers[-1], 9
+            [it for it in every if it.task in old],
+            *(Answered(answers[at], _flat(scores[at])) for at in (-2, -1)),
+            limit=9,
         ),
         training={
             "method": "lora",
@@ -113,6 +115,10 @@ def example() -> Example:
         notes=("the answers are made up",),
     )
     return Example(report, {k: v for name in NAMES for k, v in tasks[name].images.items()})
+
+
+def _flat(scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    return {digest: score for of_task in scores.values() for digest, score in of_task.items()}
 
 
 def _stages(names: Sequence[str]) -> list[tuple[int, str]]:

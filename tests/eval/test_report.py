@@ -10,7 +10,7 @@ from eval.intervals import paired_changes
 from eval.matrix import AccuracyMatrix, Cell, MatrixRow
 from eval.report import ForgettingReport, build_report, flatten
 from eval.report_markdown import to_markdown
-from tests.eval.factories import item, three_tasks, upto, verdict_of
+from tests.eval.factories import answered, item, three_tasks, upto, verdict_of
 from tests.eval.test_plots import split
 
 EVIL = "a|b <script>alert(1)</script> [x](y) \n# head"
@@ -25,6 +25,10 @@ def lost(count, task="classes", **fields):
     items = [item(number, task=task, **fields) for number in range(count)]
     before = {i.digest: "red" for i in items}
     return items, before, dict.fromkeys(before, EVIL)
+
+
+def worst_of(items, before, after, limit=12):
+    return find_worst_items(items, answered(items, before), answered(items, after), limit)
 
 
 def test_changes_are_against_the_parent_and_against_just_learned():
@@ -98,7 +102,7 @@ def test_worst_items_were_right_and_are_wrong():
     before = dict(zip([i.digest for i in items], ["red", "red", "blue", "red"], strict=True))
     after = dict(zip([i.digest for i in items[:3]], ["blue", "red", "blue"], strict=True))
 
-    (found,) = find_worst_items(items, before, after)
+    (found,) = worst_of(items, before, after)
 
     assert (found.item_id, found.before, found.after, found.reference) == (
         "s1#0",
@@ -110,10 +114,11 @@ def test_worst_items_were_right_and_are_wrong():
 
 def test_worst_items_take_turns_among_the_tasks_and_stay_the_same():
     many, few = lost(40, "a"), lost(3, "b", images=("f" * 64,))
+    items = many[0] + few[0]
     before, after = many[1] | few[1], many[2] | few[2]
 
-    found = find_worst_items(many[0] + few[0], before, after)
-    again = find_worst_items(many[0][::-1] + few[0], before, after)
+    found = worst_of(items, before, after)
+    again = worst_of(many[0][::-1] + few[0], before, after)
 
     assert len(found) == 12
     assert [w.task for w in found[:6]] == ["a", "b"] * 3
@@ -185,7 +190,7 @@ def test_a_report_holds_what_it_is_given():
 def test_a_report_keeps_at_most_twelve_items():
     items, before, after = lost(30)
 
-    assert len(report(worst_items=find_worst_items(items, before, after, 30)).worst_items) == 12
+    assert len(report(worst_items=worst_of(items, before, after, 30)).worst_items) == 12
 
 
 def test_there_is_no_report_on_the_base():
@@ -210,7 +215,7 @@ def test_markdown_shows_every_accuracy_with_interval_and_n():
 def test_markdown_escapes_what_models_wrote():
     items, before, after = lost(1)
 
-    text = to_markdown(report(worst_items=find_worst_items(items, before, after)))
+    text = to_markdown(report(worst_items=worst_of(items, before, after)))
 
     assert "<script>" not in text
     (line,) = [line for line in text.splitlines() if "alert" in line]

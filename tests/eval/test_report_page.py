@@ -14,7 +14,7 @@ from eval.report_page import (
     content_security_policy,
     report_html,
 )
-from tests.eval.factories import item, matrix_of, three_tasks, verdict_of
+from tests.eval.factories import answered, item, matrix_of, three_tasks, verdict_of
 from tests.eval.made_up_report import example
 from tests.eval.test_plots import split
 
@@ -25,7 +25,9 @@ EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
 def page(matrix=None, images=None, **fields):
     matrix = matrix or three_tasks()
     one = item(1, images=(IMAGE,)).model_copy(update={"question": EVIL})
-    worst = find_worst_items([one], {one.digest: "red"}, {one.digest: EVIL})
+    worst = find_worst_items(
+        [one], answered([one], {one.digest: "red"}), answered([one], {one.digest: EVIL})
+    )
     report = build_report(
         matrix,
         verdict_of(matrix),

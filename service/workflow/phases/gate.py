@@ -7,9 +7,8 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from eval.compliance import FormatCompliance, format_compliance
-from eval.forgetting import WorstItem, find_worst_items, task_changes
+from eval.forgetting import Answered, WorstItem, find_worst_items, task_changes
 from eval.gate import GateVerdict
-from eval.items import EvalItem
 from eval.report import ForgettingReport, build_report
 from service.db.tables import RecordRow, VersionRow
 from service.ids import now
@@ -79,12 +78,18 @@ def _compliance(standing: Standing) -> list[FormatCompliance]:
 
 def _worst_items(standing: Standing) -> list[WorstItem]:
     comparison = standing.comparison
-    items, before, now = list[EvalItem](), dict[str, str](), dict[str, str]()
-    for old in comparison.old:
-        items += standing.asked(old)
-        before |= standing.answers(comparison.parent, old)
-        now |= standing.answers(comparison.version, old)
-    return find_worst_items(items, before, now)
+    items = [item for old in comparison.old for item in standing.asked(old)]
+    return find_worst_items(
+        items, _answered(standing, comparison.parent), _answered(standing, comparison.version)
+    )
+
+
+def _answered(standing: Standing, version: VersionRow) -> Answered:
+    answers, scores = dict[str, str](), dict[str, float]()
+    for old in standing.comparison.old:
+        answers |= standing.answers(version, old)
+        scores |= standing.scores(version, old).scores
+    return Answered(answers, scores)
 
 
 def _training(session: Session, facts: Facts) -> dict[str, Any]:

@@ -199,6 +199,25 @@ def test_published_rules_keep_their_quirks(tmp_path: Path) -> None:
     assert [row.empty for row in fixed] == [1, 0]
 
 
+def test_lost_answers_are_those_of_the_rules_that_scored(tmp_path: Path) -> None:
+    """A trailing period is wrong by the published rule alone, an empty answer by the fixed one."""
+    annotations(tmp_path / "a", ("one", "two"))
+    for task in ("one", "two"):
+        merged(tmp_path / "r" / task / "Finetune", task, RIGHT)
+    reading: Reading = {"references": tmp_path / "a", "tasks": ("one", "two")}
+
+    def lost(now: str, scorer: str, mode: str) -> int:
+        merged(tmp_path / "r" / "one" / "two", "one", {**RIGHT, "3": now})
+        found = report_run(tmp_path / "r", **reading, scorers=scorer, mode=mode)  # type: ignore[arg-type]
+        assert found.report.changes[0].since_learned == -10 * len(found.report.worst_items)
+        return len(found.report.worst_items)
+
+    assert lost("thing 3.", "exact_match", "published") == 1
+    assert lost("thing 3.", "exact_match", "fixed") == 0
+    assert lost("", "class_name", "published") == 0
+    assert lost("", "class_name", "fixed") == 1
+
+
 def test_few_votes_are_told(tmp_path: Path) -> None:
     annotations(tmp_path / "a", ["TextVQA"])
     merged(tmp_path / "r/TextVQA/Finetune", "TextVQA", answers(2))
