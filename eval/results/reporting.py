@@ -14,10 +14,10 @@ from asd_rewriter.output import staged
 from eval.errors import ItemImageMissing
 from eval.evidence import TaskEvidence
 from eval.export import accuracy_csv
-from eval.forgetting import Answered, TaskChange, WorstItem, find_worst_items, task_changes
+from eval.forgetting import Answered, WorstItem, find_worst_items, task_changes
 from eval.gate import GatePolicy, GateVerdict, judge
 from eval.images import data_url
-from eval.intervals import paired_changes
+from eval.intervals import PairedChange, paired_changes
 from eval.matrix import AccuracyMatrix
 from eval.report import ForgettingReport, build_report
 from eval.report_markdown import to_markdown
@@ -86,10 +86,12 @@ def report_of_run(scored: ScoredRun, policy: GatePolicy, images: Path | None) ->
     }
     splits, untold = splits_of_run(scored)
     notes = [*scored.notes, *untold]
+    since_parent, since_learned = _changes(scored)
     report = build_report(
         matrix,
         _verdict(scored, policy),
-        changes=_changes(scored, matrix),
+        changes=task_changes(matrix, since_parent, since_learned),
+        since_learned=since_learned,
         splits=splits,
         compliance=compliance_of_run(scored),
         worst_items=worst,
@@ -110,12 +112,13 @@ def report_of_matrix(matrix: AccuracyMatrix, path: Path) -> RunReport:
 NO_ITEM_SCORES = "without each item's score there is no gate verdict and no item to show"
 
 
-def _changes(scored: ScoredRun, matrix: AccuracyMatrix) -> list[TaskChange]:
+def _changes(scored: ScoredRun) -> tuple[dict[str, PairedChange], dict[str, PairedChange]]:
+    """Return each old task's change since the stage before, and since the stage that learned it."""
     last, old = scored.run.last_stage, scored.run.tasks[: scored.run.last_stage - 1]
     now = {task: scored.scores[last, task].scores for task in old}
     parent = {task: scored.scores[last - 1, task].scores for task in old}
     learned = {task: scored.scores[stage, task].scores for stage, task in enumerate(old, 1)}
-    return task_changes(matrix, paired_changes(parent, now), paired_changes(learned, now))
+    return paired_changes(parent, now), paired_changes(learned, now)
 
 
 def _verdict(scored: ScoredRun, policy: GatePolicy) -> GateVerdict:

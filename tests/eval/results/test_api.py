@@ -11,6 +11,7 @@ import pytest
 from asd_rewriter.errors import OutputRefused
 from eval.api import report_run, score_run
 from eval.errors import MatrixHole
+from eval.intervals import paired_change
 from eval.results.errors import PredictionsMismatch, ReferencesRefused
 from tests.asd_rewriter.conftest import png
 from tests.eval.results.folders import (
@@ -75,6 +76,25 @@ def test_a_run_becomes_a_report(results: Path, reading: Reading) -> None:
     assert {it.task for it in found.report.worst_items} == {"one", "two"}
     assert found.notes[0].startswith("read as CoIN results: 3 tasks, 4 stages, 7 files")
     assert "exact_match-1-fixed" in json.loads(found.json())["training"]["scorers"]
+
+
+def test_changes_since_learning_are_paired_with_the_stage_that_learned(
+    results: Path, reading: Reading
+) -> None:
+    report = report_run(results, **reading).report
+    one, two, _ = report.changes
+    assert (one.since_learned, two.since_learned) == pytest.approx((-40, -20))
+    scores = {wrong: {str(k): float(k >= wrong) for k in range(10)} for wrong in (1, 2, 4, 5)}
+    of_one, of_two = (
+        paired_change(scores[before], scores[after]) for before, after in ((1, 5), (2, 4))
+    )
+    assert (one.since_learned_interval, two.since_learned_interval) == (
+        of_one.interval,
+        of_two.interval,
+    )
+    bwt = next(it.interval for it in report.summaries if it.name == "bwt_t_minus_1")
+    expected = report.matrix.estimate("bwt_t_minus_1", {"one": of_one, "two": of_two}).interval
+    assert (bwt, bwt.low > report.matrix.estimate("bwt_t_minus_1").interval.low) == (expected, True)
 
 
 def test_all_of_it_is_written_or_nothing(
@@ -288,7 +308,8 @@ def test_a_written_report_can_be_read_again(
     first.write(tmp_path / "out")
     again = report_run(tmp_path / "out" / "report.json")
     assert again.report.matrix == first.report.matrix
-    assert again.report.summaries == first.report.summaries
+    values = [[(it.name, it.value, it.n) for it in of.report.summaries] for of in (first, again)]
+    assert values[0] == values[1]  # intervals are wider: the items are not read again
 
 
 def test_references_are_needed(results: Path) -> None:
