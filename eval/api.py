@@ -126,6 +126,7 @@ def _open(path: str | Path, reading: Reading) -> ResultRun:
 def _score(run: ResultRun, references: References | None, reading: Reading) -> ScoredRun:
     tell, mode = reading.get("on_progress"), reading.get("mode", "fixed")
     source, scored = _source(run, references), ScoredRun(run, mode)
+    scored.notes.extend(run.notes)
     scored.notes.extend(_without_task(run, reading.get("scorers")))
     for task in run.measured:
         scored.items[task] = _items(scored, task, source.find(task), reading.get("scorers"))

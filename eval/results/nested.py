@@ -8,7 +8,7 @@ from pathlib import Path
 from eval.results.benchmarks import BENCHMARKS, benchmark_of, number_of, plain_name, without_number
 from eval.results.errors import ResultsRefused
 from eval.results.run import MERGED, Place, ResultRun
-from eval.results.stages import STAGE_RULES, Numbers, TaskFolders
+from eval.results.stages import STAGE_RULES, Numbers, TaskFolders, doubtful_base
 
 _SHOWN = 8
 
@@ -37,8 +37,8 @@ def read_nested(
     Args:
         root: holds the task folders.
         layout: `coin`, `mcitlib` or `prism`; None takes the first that explains every stage's name.
-        tasks: their order; None finds it in numbers before the names, a published benchmark, or
-            the stage at which each task first has results.
+        tasks: their order; None finds it in numbers before the names, the stage at which each
+            task first has results, or a published benchmark.
         run: MCITlib keeps several methods' stages side by side: the one to read.
 
     Raises:
@@ -71,7 +71,12 @@ def _look(root: Path) -> TaskFolders:
 def _build(
     folder: TaskFolders, title: str, numbers: Numbers, wanted: Sequence[str] | None, run: str | None
 ) -> ResultRun:
-    order, source = _order(folder, numbers, wanted)
+    order, source, notes = _order(folder, numbers, wanted)
+    if title == "Prism" and (stage := doubtful_base(folder)):
+        notes.append(
+            f"{stage} was taken for the stage that learned {order[0]}, as Prism numbers from 0; it "
+            "has results of every task, so it may be the base: then name its folders zero-shot"
+        )
     place = {task: number for number, task in enumerate(order, 1)}
     names = _names(order)
     stages = {
@@ -91,6 +96,7 @@ def _build(
         files=files,
         expected=_expecting(folder, title, stages, order, folders),
         order_from=source,
+        notes=tuple(notes),
     )
 
 
@@ -123,29 +129,46 @@ def _check_stages(
 
 def _order(
     folder: TaskFolders, numbers: Numbers, wanted: Sequence[str] | None
-) -> tuple[list[str], str]:
+) -> tuple[list[str], str, list[str]]:
+    """Return the tasks in order, what tells it, and notes."""
     if wanted is not None:
-        return _as_wanted(folder, wanted), "the list given"
+        return _as_wanted(folder, wanted), "the list given", []
     before = {task: number_of(task) for task in folder.tasks}
     counted = {task: number for task, number in before.items() if number is not None}
     if len(set(counted.values())) == len(folder.tasks):
-        return sorted(folder.tasks, key=lambda task: counted[task]), "the numbers in their names"
+        order = sorted(folder.tasks, key=lambda task: counted[task])
+        return order, "the numbers in their names", []
+    first = _by_first_result(folder, numbers)
+    if first is not None:
+        return first, "the stage at which each first has results", []
     if benchmark := benchmark_of(folder.tasks):
         known = [plain_name(name) for name in BENCHMARKS[benchmark]]
-        return sorted(folder.tasks, key=lambda task: known.index(plain_name(task))), benchmark
-    return _by_first_result(folder, numbers), "the stage at which each first has results"
+        order = sorted(folder.tasks, key=lambda task: known.index(plain_name(task)))
+        return order, benchmark, _not_proved(benchmark, numbers)
+    raise ResultsRefused(
+        f"{folder.root}: the order in which the tasks were learned cannot be told from their "
+        f"names ({', '.join(folder.tasks)}). Give it, as --tasks {','.join(folder.tasks)}."
+    )
 
 
-def _by_first_result(folder: TaskFolders, numbers: Numbers) -> list[str]:
+def _not_proved(benchmark: str, numbers: Numbers) -> list[str]:
+    """Return the note that numbered stages would fit another order just as well."""
+    if not any(isinstance(number, int) and number for number in numbers.values()):
+        return []
+    return [
+        f"the tasks are in the order of {benchmark}, as the numbers of the stages do not tell it; "
+        "--tasks gives another"
+    ]
+
+
+def _by_first_result(folder: TaskFolders, numbers: Numbers) -> list[str] | None:
+    """Return the tasks as stages 1, 2, ... add them, each exactly one; None if they do not."""
     first: dict[str, int] = {}
     for (task, _), number in numbers.items():
         if isinstance(number, int) and number:
             first[task] = min(number, first.get(task, number))
     if len(folder.tasks) > 1 and sorted(first.values()) != list(range(1, len(folder.tasks) + 1)):
-        raise ResultsRefused(
-            f"{folder.root}: the order in which the tasks were learned cannot be told from their "
-            f"names ({', '.join(folder.tasks)}). Give it, as --tasks {','.join(folder.tasks)}."
-        )
+        return None
     return sorted(folder.tasks, key=lambda task: first.get(task, 0))
 
 

@@ -28,6 +28,7 @@ class ResultRun:
         order_from: what the order of the tasks was taken from.
         metrics: scorers that the folder itself asks for, by task.
         training: what was trained and how, if the folder says so.
+        notes: what was assumed and may be otherwise.
     """
 
     layout: str
@@ -39,6 +40,7 @@ class ResultRun:
     order_from: str
     metrics: dict[str, str] = field(default_factory=dict)
     training: dict[str, JsonValue] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def last_stage(self) -> int:

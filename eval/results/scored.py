@@ -162,8 +162,14 @@ def refuse_holes(run: ResultRun) -> None:
         raise MatrixHole(
             f"{len(needed)} results are not there: {listed}{more}. A report needs every task after "
             "the stage that learned it and after all later ones; 'retain eval' scores what there "
-            "is."
+            f"is.{_other_order(run)}"
         )
+
+
+def _other_order(run: ResultRun) -> str:
+    if run.layout == "Retain":  # its folders are numbered and named by their tasks
+        return ""
+    return f" If the order was not {', '.join(run.tasks)}, give it with --tasks."
 
 
 def describe_missing(matrix: AccuracyMatrix, path: Path) -> None:

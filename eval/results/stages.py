@@ -94,6 +94,23 @@ def _first_stage(folder: TaskFolders) -> int:
     return int(0 in found and max(found) < len(folder.tasks))
 
 
+def doubtful_base(folder: TaskFolders) -> str | None:
+    """Return the name of Prism's stage 0 if it may be the base just as well.
+
+    It is then taken for the first task's stage, but has results of all tasks, and nothing else is
+    the base.
+    """
+    zeros = {
+        task: stage
+        for task, stage in folder.pairs
+        if (it := _NUMBER.fullmatch(stage)) and not int(it[1])
+    }
+    based = any(plain_name(stage) == "zeroshot" for _, stage in folder.pairs)
+    if based or len(zeros) < len(folder.tasks) or not _first_stage(folder):
+        return None
+    return zeros[folder.tasks[0]]
+
+
 STAGE_RULES: Mapping[str, tuple[str, Callable[[TaskFolders, str | None], Numbers | None]]] = {
     "coin": ("CoIN", _coin),
     "mcitlib": ("MCITlib", _mcitlib),

@@ -134,7 +134,18 @@ def test_missing_results_are_named_with_the_file_expected(
         report_run(results, **reading)
     assert f"task 'two' after stage 2: {results}/two/Finetune/merge.jsonl" in str(hole.value)
     assert f"task 'one' after stage 3: {results}/one/three/merge.jsonl" in str(hole.value)
+    assert str(hole.value).endswith("If the order was not one, two, three, give it with --tasks.")
     assert len(score_run(results, **reading).table()) == 5
+
+
+def test_a_report_says_what_was_assumed_of_the_folder(tmp_path: Path) -> None:
+    tasks = ("ScienceQA", "TextVQA")
+    annotations(tmp_path / "a", tasks)
+    for task in tasks:
+        for stage in (1, 2):
+            merged(tmp_path / "r" / task / f"seq-task{stage}", task, RIGHT)
+    notes = report_run(tmp_path / "r", tmp_path / "a").report.notes
+    assert notes[0].startswith("the tasks are in the order of CoIN")
 
 
 def test_one_state_has_no_report(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ def test_coin_results(tmp_path: Path) -> None:
     run = open_run(tmp_path)
     assert run.layout == "CoIN"
     assert run.name == "LLaVA"
+    assert run.notes == ()
     assert run.tasks == COIN
     assert run.last_stage == 3
     assert run.said() == (
@@ -60,11 +61,35 @@ def test_mcitlib_results(tmp_path: Path) -> None:
         merged(tmp_path / tasks[task - 1] / f"CL-MoE-task{stage}", "t", answers(0))
     merged(tmp_path / "VizWiz" / "zero-shot", "t", answers(0))
     run = open_run(tmp_path)
-    assert (run.layout, run.name, run.order_from) == ("MCITlib", tmp_path.name, "UCIT")
-    assert run.tasks == tasks
+    assert (run.layout, run.name) == ("MCITlib", tmp_path.name)
+    assert run.order_from == "the stage at which each first has results"
+    assert (run.tasks, run.notes) == (tasks, ())
     assert run.files[0, "VizWiz"].parent.name == "zero-shot"
     assert run.files[3, "ImageNet-R"].parent.name == "CL-MoE-task3"
     assert run.expected(2, "VizWiz") == tmp_path / "VizWiz/CL-MoE-task2/merge.jsonl"
+
+
+def test_numbered_stages_prove_an_order_against_the_published_one(tmp_path: Path) -> None:
+    tasks = ("TextVQA", "GQA", "ScienceQA")  # CoIN learns ScienceQA first
+    for stage, task in TRIANGLE:
+        merged(tmp_path / tasks[task - 1] / f"seq-task{stage}", "t", answers(0))
+    run = open_run(tmp_path)
+    assert (run.tasks, run.notes) == (tasks, ())
+
+
+def test_a_full_square_of_numbered_stages_fits_any_order(tmp_path: Path) -> None:
+    tasks = ("ScienceQA", "TextVQA", "GQA")
+    for stage in (1, 2, 3):
+        for task in tasks:
+            merged(tmp_path / task / f"seq-task{stage}", "t", answers(0))
+    run = open_run(tmp_path)
+    assert (run.tasks, run.order_from) == (tasks, "CoIN")
+    assert run.notes == (
+        "the tasks are in the order of CoIN, as the numbers of the stages do not tell it; "
+        "--tasks gives another",
+    )
+    run = open_run(tmp_path, tasks=tasks[::-1])
+    assert (run.tasks, run.notes) == (tasks[::-1], ())
 
 
 def test_mcitlib_keeps_runs_side_by_side(tmp_path: Path) -> None:
@@ -86,6 +111,23 @@ def test_prism_counts_its_checkpoints_from_zero(tmp_path: Path) -> None:
     assert run.order_from == "the stage at which each first has results"
     assert run.tasks == ("alpha", "beta", "gamma")
     assert sorted(run.files) == sorted((s, run.tasks[t - 1]) for s, t in TRIANGLE)
+    assert run.notes == ()
+
+
+def test_prisms_stage_0_with_every_task_may_be_the_base(tmp_path: Path) -> None:
+    for task in "xyz":
+        for stage in range(3):
+            merged(tmp_path / task / f"ckpt{stage}", "t", answers(0))
+    run = open_run(tmp_path, tasks=("x", "y", "z"))
+    assert run.last_stage == 3
+    assert run.notes == (
+        "ckpt0 was taken for the stage that learned x, as Prism numbers from 0; it has results of "
+        "every task, so it may be the base: then name its folders zero-shot",
+    )
+    for task in "xyz":
+        (tmp_path / task / "ckpt0").rename(tmp_path / task / "zero-shot")
+    run = open_run(tmp_path, tasks=("x", "y", "z"))
+    assert (run.last_stage, run.notes) == (2, ())
 
 
 def test_prism_stages_from_one_with_last_and_zero_shot(tmp_path: Path) -> None:
