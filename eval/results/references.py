@@ -118,7 +118,10 @@ def _entries(path: Path) -> Iterator[Reference]:
             yield from _captions(value, path)
             return
         if isinstance(value, dict) and isinstance(value.get("data"), list):
-            rows = [Row(row, f"{path}, row {n}") for n, row in enumerate(value["data"], 1)]
+            rows = [
+                Row(_object(row, path), f"{path}, row {n}")
+                for n, row in enumerate(value["data"], 1)
+            ]
         elif isinstance(value, dict):
             rows = [
                 Row({"id": key, **_object(row, path)}, f"{path}, {key!r}")
@@ -171,6 +174,11 @@ def _answers(row: Row) -> tuple[str, ...]:
     value = row.value[key]
     choices = row.value.get("choices")
     if isinstance(choices, list) and isinstance(value, int) and 0 <= value < len(choices):
+        if value >= len(OPTION_LETTERS):
+            raise ReferencesRefused(
+                f"{row.place}: answer {value} of {len(choices)} choices; the letters go to "
+                f"{OPTION_LETTERS[-1]}, choice {len(OPTION_LETTERS) - 1}. Leave the question out."
+            )
         return (OPTION_LETTERS[value],)
     if isinstance(value, list) and key == "answer_bbox":
         return (str(value),)

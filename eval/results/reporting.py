@@ -167,8 +167,8 @@ def _with_images(
 
 
 def _inside(root: Path, name: str) -> bytes | None:
-    path = (root / name).resolve()
     try:
+        path = (root / name).resolve()
         return path.read_bytes() if path.is_relative_to(root.resolve()) else None
-    except OSError:
+    except (OSError, ValueError, RuntimeError):  # a name with NUL, a loop of links
         return None

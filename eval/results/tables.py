@@ -15,7 +15,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -74,10 +74,9 @@ def _validated(value: Any, path: Path) -> AccuracyMatrix:
 
 
 def _csv_lines(path: Path) -> tuple[list[str], list[_Line]]:
-    rows = csv.reader(io.StringIO(read_text(path)))
     head: list[str] | None = None
     lines = []
-    for row in rows:
+    for number, row in _csv_rows(path):
         cells = [cell.strip() for cell in row]
         if not any(cells):
             continue
@@ -86,13 +85,25 @@ def _csv_lines(path: Path) -> tuple[list[str], list[_Line]]:
             continue
         if len(cells) > len(head):
             raise ResultsRefused(
-                f"{path}, line {rows.line_num}: {len(cells)} cells, the first line has {len(head)}."
+                f"{path}, line {number}: {len(cells)} cells, the first line has {len(head)}."
             )
         cells += [""] * (len(head) - len(cells))
-        lines.append(_Line(cells[0], [*cells[1:]], f"{path}, line {rows.line_num}"))
+        lines.append(_Line(cells[0], [*cells[1:]], f"{path}, line {number}"))
     if head is None or len(head) < 2 or not lines:
         raise ResultsRefused(f"{path} holds no matrix. The first line names the tasks: stage,a,b.")
     return head[1:], lines
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    rows = csv.reader(io.StringIO(read_text(path)), strict=True)
+    try:
+        for row in rows:
+            yield rows.line_num, row
+    except csv.Error as error:
+        raise ResultsRefused(
+            f"{path}, line {rows.line_num}: not CSV: {error}. Close every quote, and keep cells "
+            "short."
+        ) from error
 
 
 def _json_lines(value: Any, path: Path) -> tuple[list[str], list[_Line]]:

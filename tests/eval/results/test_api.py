@@ -288,14 +288,16 @@ def test_images_of_lost_answers_are_shown(results: Path, reading: Reading, tmp_p
     assert shown == {"one": True, "two": False}
 
 
-def test_an_image_outside_the_folder_is_not_opened(tmp_path: Path) -> None:
+@pytest.mark.parametrize("image", ["../secret.png", "a\0b.png", "loop/a.png", "none.png"])
+def test_an_image_that_cannot_be_opened_is_left_out(image: str, tmp_path: Path) -> None:
     (tmp_path / "secret.png").write_bytes(png(1))
-    rows = [{"id": "1", "question": "?", "answer": "x", "image": "../secret.png"}]
+    rows = [{"id": "1", "question": "?", "answer": "x", "image": image}]
     for stage, said in (("1-a", "x"), ("2-b", "y")):
         for task in ("a", "b"):
             write_lines(tmp_path / "r" / stage / f"{task}.jsonl", [{"id": "1", "answer": said}])
             write_lines(tmp_path / "r" / "references" / f"{task}.jsonl", rows)
     (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "loop").symlink_to("loop")
     found = report_run(tmp_path / "r", images=tmp_path / "images")
     assert (len(found.report.worst_items), found.images) == (1, {})
 

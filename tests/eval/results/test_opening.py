@@ -124,8 +124,11 @@ def test_prisms_stage_0_with_every_task_may_be_the_base(tmp_path: Path) -> None:
         "ckpt0 was taken for the stage that learned x, as Prism numbers from 0; it has results of "
         "every task, so it may be the base: then name its folders zero-shot",
     )
+    merged(tmp_path / "y" / "zero-shot", "t", answers(0))
+    assert open_run(tmp_path, tasks=("x", "y", "z")).notes == ()  # the base is another
+    (tmp_path / "y" / "zero-shot" / "merge.jsonl").unlink()
     for task in "xyz":
-        (tmp_path / task / "ckpt0").rename(tmp_path / task / "zero-shot")
+        (tmp_path / task / "ckpt0").replace(tmp_path / task / "zero-shot")
     run = open_run(tmp_path, tasks=("x", "y", "z"))
     assert (run.last_stage, run.notes) == (2, ())
 

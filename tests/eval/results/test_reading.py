@@ -141,6 +141,9 @@ def test_originals_by_id_and_conversations() -> None:
     [([], "holds no question"), ([{"id": 1, "text": "?"}], "has no answer that counts as right"),
      ([{"id": 1, "answer": "a"}, {"id": "1", "answer": "b"}], "id '1' was there before"),
      ([{"id": 1, "answer": [None]}], "None is no answer"), ({"a": 1}, "where a question is"),
+     ({"data": [1, 2]}, "holds 1 where a question is expected"),
+     ([{"id": 1, "answer": 9, "choices": ["x"] * 12}],
+      r"row 1: answer 9 of 12 choices; the letters go to H, choice 7"),
      ([{"id": 1, "conversations": "x"}], "conversations is 'x'"),
      ({"annotations": [{"image_id": 1}]}, "not in COCO's caption format")],
 )  # fmt: skip

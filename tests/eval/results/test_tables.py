@@ -72,6 +72,9 @@ def test_json_in_a_few_words_and_as_retain_writes_it(tmp_path: Path) -> None:
      ("s,a,b\nn,9,9\nb,50\n", r"line 3: stage 1 is named 'b', but the column of stage 1 is 'a'"),
      ("s,a\nn,9\n1,50\nbase,40\n", "the base is the first row"),
      ("s,a\nn,9\n1,50,60\n", "line 3: 3 cells, the first line has 2"),
+     ('s,a\nn,9\n1,"50\n', "line 3: not CSV: unexpected end of data. Close every quote"),
+     ('s,a\nn,9\n1,"5"0\n', "line 3: not CSV"),
+     (f"s,a\n{'x' * 200_000},9\n", r"line 2: not CSV: field larger than field limit"),
      ("s,,b\nn,9,9\n1,50,60\n", "a task is called ''")],
 )  # fmt: skip
 def test_tables_that_are_refused(text: str, message: str, tmp_path: Path) -> None:
