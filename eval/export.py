@@ -21,7 +21,9 @@ ACCURACY_COLUMNS = (
 FIGURE_COLUMNS = (
     "version", "parent", "task", "measure", "part", "value", "low", "high", "n", "p", "p_adjusted",
 )  # fmt: skip
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+"""Spreadsheets run what begins so; in some languages full-width signs too."""
+_LINE_ENDS = str.maketrans("\r\n", "  ")
 
 Row = tuple[str | None, str, str, float, Interval | Share | None, int, float | None, float | None]
 
@@ -122,10 +124,10 @@ def _csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _text(value: object) -> str:
-    """Return a value as text; what a spreadsheet would run as a formula gets an apostrophe."""
+    """Return a value as text on one line; what a spreadsheet would run gets an apostrophe."""
     if value is None:
         return ""
     if isinstance(value, float):
         return f"{value:.6g}"
-    text = str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    text = str(value).translate(_LINE_ENDS)
+    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text

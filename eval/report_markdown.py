@@ -198,4 +198,4 @@ def _points(cell: Cell | None) -> str:
 
 def _md(text: str) -> str:
     """Return text that Markdown shows as it is, on one line."""
-    return re.sub(r"([\\`*_\[\]<>|#~])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*_\[\]<>|#~&])", r"\\\1", " ".join(text.split()))

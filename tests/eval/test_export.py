@@ -1,6 +1,8 @@
 import csv
 import io
 
+import pytest
+
 from eval.compliance import format_compliance
 from eval.export import ACCURACY_COLUMNS, FIGURE_COLUMNS, accuracy_csv, figures_csv
 from eval.forgetting import task_changes
@@ -64,3 +66,21 @@ def test_names_that_a_spreadsheet_would_run_are_made_text():
     assert (first["task"], first["version"]) == ("'=1+1", "'@x@1")
     assert rows(accuracy_csv(matrix))[2]["task"] == 'a,"b'
     assert second["accuracy"] == "50"
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("a\r=1+1", "a =1+1"),
+        ("a\n=1+1", "a =1+1"),
+        ("\r=1+1", "' =1+1"),
+        (" =1+1", "' =1+1"),
+        ("\t@x", "'\t@x"),
+        ("＝1+1", "'＝1+1"),
+        ("a=1", "a=1"),
+    ],
+)
+def test_names_cannot_begin_a_formula_on_a_line_of_their_own(name, written):
+    text = accuracy_csv(matrix_of([name], [[50.0]], n=4))
+
+    assert [line.split(",")[3] for line in text.splitlines()] == ["task", written]

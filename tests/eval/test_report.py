@@ -222,6 +222,12 @@ def test_markdown_escapes_what_models_wrote():
     assert len(re.findall(r"(?<!\\)\|", line)) == 6
 
 
+def test_markdown_shows_entities_as_they_were_written():
+    text = to_markdown(report(notes=["&lt;img src=x&gt;"]))
+
+    assert "> \\&lt;img src=x\\&gt;" in text
+
+
 def test_training_facts_are_flattened():
     nested = {"method": "lora", "asd": {"counts": {"yes_no": 3}}, "targets": ["q", "v"]}
 
