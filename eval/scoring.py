@@ -14,7 +14,7 @@ from eval.items import EvalItem
 from eval.matrix import Cell
 from eval.scorers import MAX_ANSWER_CHARS, bind_scorer, scorer_name
 from eval.scorers.binding import Bound, Mode
-from eval.scorers.caption import score_captions
+from eval.scorers.caption import published_scores
 
 REMEMBERED_ITEMS = 65_536
 """Items whose normalised references are kept, over all modes; the oldest go first."""
@@ -33,7 +33,6 @@ class TaskScores(BaseModel):
         scores: in [0, 1], by item digest; items that ask the same share one entry.
         accuracy: in points, 0 to 100: the mean over the items.
         n: the number of items.
-        figures: of captions, over all items, in points; CIDEr up to 1000. Empty for others.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,7 +43,6 @@ class TaskScores(BaseModel):
     scores: dict[str, float]
     accuracy: float = Field(ge=0, le=100, allow_inf_nan=False)
     n: int = Field(ge=1)
-    figures: dict[str, float] = Field(default_factory=dict)
 
 
 def score_item(
@@ -76,9 +74,8 @@ def score_items(
     """
     _check(items, answers)
     first, said = items[0], [answers[item.digest] for item in items]
-    figures: dict[str, float] = {}
-    if first.metric == "caption":
-        each, accuracy, figures = score_captions(items, said, mode)
+    if first.metric == "caption" and mode == "published":
+        each, accuracy = published_scores(items, said)
     else:
         each = [
             _score(_bound(item, mode), text, mode) for item, text in zip(items, said, strict=True)
@@ -91,7 +88,6 @@ def score_items(
         scores={item.digest: score for item, score in zip(items, each, strict=True)},
         accuracy=accuracy,
         n=len(items),
-        figures=figures,
     )
 
 

@@ -25,13 +25,12 @@ from typing import Any
 
 from eval.errors import CaptionPartMissing
 from eval.items import EvalItem
-from eval.scorers.binding import Bound, Mode, Scorer
+from eval.scorers.binding import Bound, Scorer
 
 MAX_CAPTION_CHARS = 10_000
 """A longer caption counts as empty, in every mode: ROUGE-L compares word by word."""
 
 BLEU = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4")
-FREE_FIGURES = (*BLEU, "ROUGE-L", "CIDEr")
 _TOKEN = re.compile(
     r"\d\w*(?:[.,:/-]\w+)*|(?:[a-z]\.){2,}|n't(?!\w)|'(?:s|m|d|re|ve|ll)(?!\w)|can(?=not(?!\w))"
     r"|[^\W_](?:(?!n't(?!\w))[\w/-])*|[$%&#@+=]"
@@ -89,7 +88,8 @@ def caption_figures(
     Args:
         captions: what the model wrote, by item, at least one.
         references: one or more per item, the same items.
-        meteor: also METEOR, and the PTB tokenizer for all figures, as the published ones have it.
+        meteor: also METEOR, and for all figures the PTB tokenizer and ROUGE-L over all references
+            at once, as the published ones have it.
 
     Raises:
         CaptionPartMissing: if a package is not installed, or Java for `meteor`.
@@ -100,7 +100,7 @@ def caption_figures(
     else:
         said = {key: [tokens(text)] for key, text in kept.items()}
         right = {key: list(map(tokens, references[key])) for key in captions}
-    parts = [_bleu(said, right), _rouge(said, right), _cider(said, right)]
+    parts = [_bleu(said, right), _rouge(said, right, repaired=not meteor), _cider(said, right)]
     if meteor:
         parts.append(_meteor(said, right))
     overall = {name: 100.0 * value for part in parts for name, value in part.overall.items()}
@@ -135,8 +135,8 @@ def _bleu_of(metric: Any, said: _Tokenised, right: _Tokenised) -> dict[str, floa
     return values
 
 
-def _rouge(said: _Tokenised, right: _Tokenised) -> CaptionFigures:
-    items = {key: rouge_l(said[key][0], right[key], repaired=False) for key in said}
+def _rouge(said: _Tokenised, right: _Tokenised, repaired: bool) -> CaptionFigures:
+    items = {key: rouge_l(said[key][0], right[key], repaired) for key in said}
     return _figures("ROUGE-L", sum(items.values()) / len(items), items)
 
 
@@ -195,31 +195,26 @@ def _fixed(item: EvalItem) -> Bound:
 
 
 def _published(item: EvalItem) -> Bound:
-    return lambda answer: score_captions([item], [answer], "published")[0][0]
+    return lambda answer: published_scores([item], [answer])[0][0]
 
 
-def score_captions(
-    items: Sequence[EvalItem], answers: Sequence[str], mode: Mode
-) -> tuple[list[float], float, dict[str, float]]:
-    """Return the items' scores (0 to 1), the accuracy in points, and the figures over all items.
+def published_scores(
+    items: Sequence[EvalItem], answers: Sequence[str]
+) -> tuple[list[float], float]:
+    """Return the items' scores (0 to 1) and the accuracy in points: means of the seven figures.
 
     Args:
         items: at least one.
         answers: one per item.
-        mode: `published` takes the mean of the seven figures, which needs Java.
 
     Raises:
         CaptionPartMissing: see `caption_figures`.
     """
     captions = {item.digest: text for item, text in zip(items, answers, strict=True)}
     references = {item.digest: item.references for item in items}
-    found = caption_figures(captions, references, meteor=mode == "published")
-    figures = dict(found.overall)
-    if mode == "published":
-        scores = [_mean(found.items[item.digest]) for item in items]
-        return scores, min(100.0, sum(figures.values()) / len(figures)), figures
-    scores = [_fixed(item)(text) for item, text in zip(items, answers, strict=True)]
-    return scores, min(100.0, 100.0 * sum(scores) / len(scores)), figures
+    found = caption_figures(captions, references, meteor=True)
+    scores = [_mean(found.items[item.digest]) for item in items]
+    return scores, min(100.0, sum(found.overall.values()) / len(found.overall))
 
 
 def _mean(figures: Mapping[str, float]) -> float:

@@ -1,7 +1,7 @@
 """How many answers a second one core scores: eight minicoin tasks in equal shares.
 
 Everything counts that a service does to answers it has: finding an item's digest, normalising
-its references once, and `score_items` over every version's answers. Captions are apart.
+its references once, and `score_items` over every version's answers.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ ITEMS_PER_TASK = 500
 VERSIONS = 10
 """Versions whose answers to the same items are scored, as the rows of a matrix are."""
 VOTES = 10
-CAPTION_ITEMS = 200
 _STYLES = (
     "{answer}", "{answer}", "{answer}.", "{other}", "The answer is {answer}.",
     "It is {other}, because of what the picture shows.", "I can't tell (no. {number})", "",
@@ -75,34 +74,3 @@ def answers_per_s_core(seed: int = 0) -> float:
             }
             scored += score_items(items, answers).n
     return scored / (process_time() - began)
-
-
-def captions_per_s_core(seed: int = 0) -> float:
-    """Return captions per second of one core's time, with BLEU, ROUGE-L and CIDEr."""
-    rng = Random(seed)
-    words = [f"word{number}" for number in range(300)]
-
-    def sentence() -> str:
-        return " ".join(rng.choices(words, k=11))
-
-    card = TaskCard(name="captions", answer_format="caption", metric="caption")  # type: ignore[arg-type]
-    samples = [
-        Sample(
-            id=f"c{number}",
-            turns=(
-                Turn(
-                    question=f"Describe picture {number}.",
-                    answer=sentence(),
-                    format=card.answer_format,
-                    references=tuple(sentence() for _ in range(4)),
-                ),
-            ),
-        )
-        for number in range(CAPTION_ITEMS)
-    ]
-    items = items_from_samples(samples, card)
-    answers = {item.digest: sentence() for item in items}
-    score_items(items[:2], answers)  # the packages are imported
-    began = process_time()
-    score_items(items, answers)
-    return len(items) / (process_time() - began)
