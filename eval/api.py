@@ -114,13 +114,27 @@ def report_run(
     if Path(path).suffix in TABLES and Path(path).is_file():
         return report_of_matrix(read_matrix(Path(path), n), Path(path))
     run = _open(path, reading)
-    refuse_holes(run)
+    _refuse_holes(run)
     scored = _score(run, references, reading)
     return report_of_run(scored, policy or GatePolicy(), Path(images) if images else None)
 
 
 def _open(path: str | Path, reading: Reading) -> ResultRun:
     return open_run(path, reading.get("layout"), reading.get("tasks"), reading.get("run"))
+
+
+def _refuse_holes(run: ResultRun) -> None:
+    way_out = "'retain eval' scores what there is."
+    if run.layout != "Retain":  # its folders are numbered and named by their tasks
+        way_out += f" If the order was not {', '.join(run.tasks)}, give it with --tasks."
+    refuse_holes(
+        run.root,
+        run.tasks,
+        run.last_stage,
+        run.files,
+        lambda stage, task: f"task {task!r} after stage {stage}: {run.expected(stage, task)}",
+        way_out,
+    )
 
 
 def _score(run: ResultRun, references: References | None, reading: Reading) -> ScoredRun:

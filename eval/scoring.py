@@ -44,6 +44,11 @@ class TaskScores(BaseModel):
     accuracy: float = Field(ge=0, le=100, allow_inf_nan=False)
     n: int = Field(ge=1)
 
+    @property
+    def cell(self) -> Cell:
+        """The matrix's cell: accuracy, n and metric."""
+        return Cell(accuracy=self.accuracy, n=self.n, metric=self.metric)
+
 
 def score_item(
     item: EvalItem, answer: str, mode: Mode = "fixed", rivals: Collection[str] = ()
@@ -89,12 +94,6 @@ def score_items(
         accuracy=accuracy,
         n=len(items),
     )
-
-
-def score_task(items: Sequence[EvalItem], answers: Mapping[str, str], mode: Mode = "fixed") -> Cell:
-    """Return accuracy (points), n and metric over all items of one task, as `score_items` does."""
-    found = score_items(items, answers, mode)
-    return Cell(accuracy=found.accuracy, n=found.n, metric=found.metric)
 
 
 def _score(bound: Bound, answer: str, mode: Mode) -> float:

@@ -112,33 +112,29 @@ def guess_metric(rows: Sequence[Reference]) -> Metric:
 
 
 def _entries(path: Path) -> Iterator[Reference]:
-    if path.suffix != ".jsonl":
-        value = read_json(path)
-        if isinstance(value, dict) and "annotations" in value:
-            yield from _captions(value, path)
-            return
-        if isinstance(value, dict) and isinstance(value.get("data"), list):
-            rows = [
-                Row(_object(row, path), f"{path}, row {n}")
-                for n, row in enumerate(value["data"], 1)
-            ]
-        elif isinstance(value, dict):
-            rows = [
-                Row({"id": key, **_object(row, path)}, f"{path}, {key!r}")
-                for key, row in value.items()
-            ]
-        else:
-            rows = read_rows(path)
-    else:
-        rows = read_rows(path)
-    for row in rows:
+    value = None if path.suffix == ".jsonl" else read_json(path)
+    if isinstance(value, dict) and "annotations" in value:
+        yield from _captions(value, path)
+        return
+    for row in read_rows(path) if value is None else _rows(value, path):
         yield from _conversation(row) if "conversations" in row.value else [_reference(row)]
 
 
-def _object(row: Any, path: Path) -> dict[str, Any]:
-    if not isinstance(row, dict):
-        raise ReferencesRefused(f"{path} holds {shown(row)} where a question is expected.")
-    return row
+def _rows(value: Any, path: Path) -> list[Row]:
+    """Return the rows of a JSON array, of `{"data": [...]}` or of an object by id."""
+    if isinstance(value, dict) and isinstance(value.get("data"), list):
+        value = value["data"]
+    if isinstance(value, list):
+        return [_row(row, f"{path}, row {number}") for number, row in enumerate(value, 1)]
+    by_id = _row(value, str(path)).value
+    rows = [_row(row, f"{path}, {key!r}") for key, row in by_id.items()]
+    return [Row({"id": key, **row.value}, row.place) for key, row in zip(by_id, rows, strict=True)]
+
+
+def _row(value: Any, place: str) -> Row:
+    if not isinstance(value, dict):
+        raise ReferencesRefused(f"{place}: {shown(value)} where a question is expected.")
+    return Row(value, place)
 
 
 def _reference(row: Row) -> Reference:

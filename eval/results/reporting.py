@@ -23,7 +23,7 @@ from eval.report import ForgettingReport, build_report
 from eval.report_markdown import to_markdown
 from eval.report_page import report_html
 from eval.results.run import counted
-from eval.results.scored import ScoredRun, describe_missing
+from eval.results.scored import ScoredRun, refuse_holes
 from eval.results.style import compliance_of_run, splits_of_run
 
 
@@ -103,7 +103,15 @@ def report_of_run(scored: ScoredRun, policy: GatePolicy, images: Path | None) ->
 
 def report_of_matrix(matrix: AccuracyMatrix, path: Path) -> RunReport:
     """Return the report of a matrix given as numbers; it is not judged and shows no items."""
-    describe_missing(matrix, path)
+    learned = matrix.learned_tasks
+    refuse_holes(
+        path,
+        matrix.tasks,
+        matrix.num_learned,
+        {(stage, task) for stage, row in enumerate(matrix.rows) for task in row.cells},
+        lambda stage, task: f"row {stage} ({learned[stage - 1]}), column {task!r}",
+        "Fill them in.",
+    )
     said = f"{counted(len(matrix.tasks), 'task')} and {counted(matrix.num_learned, 'stage')}"
     report = build_report(matrix, None, training={"results": f"matrix in {path.name}"})
     return RunReport(report, notes=(f"read a matrix of {said}; {NO_ITEM_SCORES}",))

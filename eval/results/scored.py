@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from asd_rewriter.output import staged
 from eval.errors import MatrixHole
 from eval.items import EvalItem
-from eval.matrix import AccuracyMatrix, Cell, MatrixRow
+from eval.matrix import AccuracyMatrix, MatrixRow
 from eval.results.run import Place, ResultRun
 from eval.scorers.binding import Mode
 from eval.scoring import TaskScores
@@ -110,7 +110,7 @@ class ScoredRun:
         """Return the accuracy matrix: the base, then a row a stage; what has no file is a hole."""
         rows = []
         for stage in range(self.run.last_stage + 1):
-            cells = {task: _cell(it) for (at, task), it in self.scores.items() if at == stage}
+            cells = {task: it.cell for (at, task), it in self.scores.items() if at == stage}
             rows.append(
                 MatrixRow(
                     version=self.run.version(stage), task=self.run.learned(stage), cells=cells
@@ -120,7 +120,7 @@ class ScoredRun:
 
     def _row(self, place: Place) -> PlaceScore:
         stage, task = place
-        found, cell = self.scores[place], _cell(self.scores[place])
+        found = self.scores[place]
         return PlaceScore(
             stage=stage,
             version=self.run.version(stage),
@@ -129,66 +129,45 @@ class ScoredRun:
             metric=found.metric,
             scorer=found.scorer,
             points=found.accuracy,
-            low=cell.interval.low,
-            high=cell.interval.high,
+            low=found.cell.interval.low,
+            high=found.cell.interval.high,
             n=found.n,
             empty=sum(not text.strip() for text in self.answers[place].values()),
             file=str(self.run.files[place]),
         )
 
 
-def refuse_holes(run: ResultRun) -> None:
-    """Raise MatrixHole, with the files expected, unless a report of the whole run is possible.
+def refuse_holes(
+    source: Path,
+    tasks: Sequence[str],
+    stages: int,
+    measured: Collection[Place],
+    named: Callable[[int, str], str],
+    way_out: str,
+) -> None:
+    """Refuse what has no report: that needs a task's results from the stage that learned it on.
 
-    It needs every task after the stage that learned it and after every later one.
+    Args:
+        source: the folder or file that holds the results.
+        tasks: in the order of learning.
+        stages: how many have learned a task.
+        measured: the stages and tasks that have results.
+        named: says where the result of a stage and task would be.
+        way_out: a sentence that closes the message.
+
+    Raises:
+        MatrixHole: if the base is alone, or results are missing; names the first few.
     """
-    if run.last_stage == 0:
+    if stages == 0:
         raise MatrixHole(
-            f"{run.root} holds one state of a model; a report tells what changed from stage to "
-            "stage. Score it with 'retain eval', or give a folder a stage (docs/evaluate.md)."
+            f"{source} holds one state of a model; a report tells what changed from stage to "
+            "stage: add the stages (docs/evaluate.md). 'retain eval' scores one state's answers."
         )
-    needed = [
-        (stage, task)
-        for stage in range(1, run.last_stage + 1)
-        for task in run.tasks[:stage]
-        if (stage, task) not in run.files
-    ]
-    if needed:
-        listed = "; ".join(
-            f"task {task!r} after stage {stage}: {run.expected(stage, task)}"
-            for stage, task in needed[:_SHOWN]
-        )
-        more = f"; and {len(needed) - _SHOWN} more" if len(needed) > _SHOWN else ""
+    places = [(stage, task) for stage in range(1, stages + 1) for task in tasks[:stage]]
+    missing = [named(*place) for place in places if place not in measured]
+    if missing:
+        more = f"; and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
         raise MatrixHole(
-            f"{len(needed)} results are not there: {listed}{more}. A report needs every task after "
-            "the stage that learned it and after all later ones; 'retain eval' scores what there "
-            f"is.{_other_order(run)}"
+            f"{source} lacks {len(missing)} results: {'; '.join(missing[:_SHOWN])}{more}. A report "
+            f"needs every task after the stage that learned it and after all later ones. {way_out}"
         )
-
-
-def _other_order(run: ResultRun) -> str:
-    if run.layout == "Retain":  # its folders are numbered and named by their tasks
-        return ""
-    return f" If the order was not {', '.join(run.tasks)}, give it with --tasks."
-
-
-def describe_missing(matrix: AccuracyMatrix, path: Path) -> None:
-    """Raise MatrixHole, naming row and column, unless a report of a given matrix is possible."""
-    if matrix.num_learned == 0:
-        raise MatrixHole(f"{path} holds the base alone: add a row for each stage.")
-    holes = [
-        f"row {stage} ({matrix.learned_tasks[stage - 1]}), column {task!r}"
-        for stage in range(1, matrix.num_learned + 1)
-        for task in matrix.tasks[:stage]
-        if task not in matrix.rows[stage].cells
-    ]
-    if holes:
-        more = f"; and {len(holes) - _SHOWN} more" if len(holes) > _SHOWN else ""
-        raise MatrixHole(
-            f"{path} has no value in {'; '.join(holes[:_SHOWN])}{more}. A report needs every task "
-            "after the stage that learned it and after all later ones."
-        )
-
-
-def _cell(found: TaskScores) -> Cell:
-    return Cell(accuracy=found.accuracy, n=found.n, metric=found.metric)

@@ -30,7 +30,7 @@ from eval.minicoin.world import draw
 from eval.minicoin.writing import card_of, make_items
 from eval.probes import Probe, ProbeKind, build_probes, choose_probed
 from eval.report import ForgettingReport, build_report
-from eval.scoring import score_item, score_task
+from eval.scoring import score_item, score_items
 from eval.split import TaskSplit, lost_items, split_task
 
 NAMES = ("science", "signs", "grounding", "counts")
@@ -144,7 +144,7 @@ def _matrix(tasks: Mapping[str, _Task], answers: Sequence[Mapping[str, str]]) ->
             version=f"{STREAM}@{stage}",
             task=NAMES[stage - 1] if stage else None,
             cells={
-                name: score_task(tasks[name].items, given)
+                name: score_items(tasks[name].items, given).cell
                 for at, name in _stages(NAMES)
                 if stage == 0 or at <= stage
             },

@@ -2,7 +2,7 @@ import pytest
 
 from eval import scoring
 from eval.errors import InvalidItems, PredictionsMissing
-from eval.scoring import score_item, score_items, score_task
+from eval.scoring import score_item, score_items
 from tests.eval.factories import item
 
 
@@ -10,7 +10,7 @@ def test_accuracy_is_the_mean_score_in_points_with_its_n():
     items = [item(1, "red"), item(2, "blue"), item(3, "green"), item(4, "red")]
     answers = {i.digest: "Red." for i in items}
 
-    cell = score_task(items, answers)
+    cell = score_items(items, answers).cell
 
     assert (cell.accuracy, cell.n, cell.metric) == (50.0, 4, "exact_match")
 
@@ -19,12 +19,12 @@ def test_a_part_of_the_items_is_never_scored():
     items = [item(1), item(2)]
 
     with pytest.raises(PredictionsMissing, match=r"1 of 2 items of task 'colours'.*'s2#0'"):
-        score_task(items, {items[0].digest: "red"})
+        score_items(items, {items[0].digest: "red"})
 
 
 def test_no_items_is_an_error_that_says_what_to_do():
     with pytest.raises(PredictionsMissing, match="evaluation split"):
-        score_task([], {})
+        score_items([], {})
 
 
 def test_scores_are_given_by_item_with_what_made_them():

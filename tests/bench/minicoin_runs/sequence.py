@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from eval.scoring import score_item, score_task
+from eval.scoring import score_item, score_items
 from tests.bench.minicoin_runs.cells import PLAN_FILE, Cells, StageCell, TaskScores
 from tests.bench.minicoin_runs.material import Material
 from tests.bench.minicoin_runs.plan import Plan, Run, seen_tasks
@@ -126,7 +126,7 @@ class Sequence:
             said = greedy(model, processor, images, prompts, BATCH, MAX_NEW_TOKENS)
             answers = {item.digest: text for item, text in zip(items, said, strict=True)}
             found[task] = TaskScores(
-                cell=score_task(items, answers),
+                cell=score_items(items, answers).cell,
                 scores=tuple(score_item(item, answers[item.digest]) for item in items),
             )
         return found

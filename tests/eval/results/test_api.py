@@ -310,7 +310,9 @@ def test_a_matrix_has_a_report_without_items_and_verdict(tmp_path: Path) -> None
     assert "Not judged: the gate needs the scores of single items" in found.markdown()
     assert "Not judged: the gate needs the scores of single items" in found.html()
     (tmp_path / "paper.csv").write_text("s,a,b\nn,2000,2000\n1,,\n2,54.05,\n")
-    with pytest.raises(MatrixHole, match=r"no value in row 1 \(a\), column 'a'; row 2 \(b\), col"):
+    with pytest.raises(
+        MatrixHole, match=r"paper.csv lacks 2 results: row 1 \(a\), column 'a'; row 2 \(b\), col"
+    ):
         report_run(tmp_path / "paper.csv")
 
 
