@@ -206,14 +206,13 @@ def _captions(value: dict[str, Any], path: Path) -> Iterator[Reference]:
 def _with_answers(rows: Sequence[Reference], path: Path) -> list[Reference]:
     """Return the rows with another file's answers: by id, or captions by their image.
 
-    An image is known by its file's name or, as in MCITlib, by the question's place, from 1.
+    An image is known as in `_by_image` or, as in MCITlib, by the question's place, from 1.
     """
     others = list(_entries(path))
     by_id = {other.id: other.answers for other in others}
-    by_image = {Path(other.image).stem: other.answers for other in others if other.image}
     joins = [[by_id.get(row.id) for row in rows]]
     if not any(other.question for other in others):
-        joins.insert(0, [by_image.get(Path(row.image).stem) for row in rows])
+        joins.insert(0, _by_image(rows, others))
         joins.append([by_id.get(str(number)) for number in range(1, len(rows) + 1)])
     fullest = max(joins, key=lambda join: sum(map(bool, join)))
     lacking = [row for row, answers in zip(rows, fullest, strict=True) if not answers]
@@ -223,3 +222,23 @@ def _with_answers(rows: Sequence[Reference], path: Path) -> list[Reference]:
             f"{lacking[0].id!r} ({lacking[0].place}). Are the two files of the same split?"
         )
     return [row._replace(answers=it) for row, it in zip(rows, fullest, strict=True) if it]
+
+
+def _by_image(
+    rows: Sequence[Reference], others: Sequence[Reference]
+) -> list[tuple[str, ...] | None]:
+    """Return the rows' answers by the names of their images.
+
+    Folders and endings do not count, unless two images of a file differ by nothing else.
+    """
+    names = [{it.image for it in side} for side in (rows, others)]
+    plain = all(len({Path(name).stem for name in side}) == len(side) for side in names)
+
+    def known_as(it: Reference) -> str:
+        return Path(it.image).stem if plain else it.image
+
+    answers: dict[str, tuple[str, ...]] = {}
+    for other in others:
+        if other.image:
+            answers[known_as(other)] = (*answers.get(known_as(other), ()), *other.answers)
+    return [answers.get(known_as(row)) for row in rows]

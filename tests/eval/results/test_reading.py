@@ -179,6 +179,27 @@ def test_captions_are_joined_by_file_name_or_by_place(tmp_path: Path) -> None:
     assert [row.answers[0] for row in read_references(asked, by_name)] == ["c2a", "c1a"]
 
 
+def test_images_of_one_name_in_two_folders_keep_their_own_captions(tmp_path: Path) -> None:
+    rows = [{"question_id": n, "text": "Describe.", "image": f"{n}/8.jpg"} for n in "ab"]
+    asked = write_json(tmp_path / "test.json", rows)
+    named = [{"image": f"{n}/8.jpg", "id": f"c{n}", "answer": f"caption {n}"} for n in "ba"]
+    captions = write_json(tmp_path / "captions.json", named)
+    assert [row.answers for row in read_references(asked, captions)] == [
+        ("caption a",),
+        ("caption b",),
+    ]
+    for image in ("8.jpg", "c/8.jpg"):  # one for two, or none for either
+        write_json(captions, [{**named[0], "image": image}])
+        with pytest.raises(ReferencesRefused, match="2 of 2 questions have no answer"):
+            read_references(asked, captions)
+
+
+def test_captions_of_one_image_in_several_rows_all_count(tmp_path: Path) -> None:
+    asked = write_json(tmp_path / "test.json", [{"question_id": "q", "image": "v/1.jpg"}])
+    rows = [{"image": "1.jpg", "id": n, "answer": f"c{n}"} for n in "ab"]
+    assert read_references(asked, write_json(tmp_path / "c.json", rows))[0].answers == ("ca", "cb")
+
+
 def test_references_are_found_by_the_tasks_name(tmp_path: Path) -> None:
     annotations(tmp_path / "annotations", ["ScienceQA", "TextVQA"])
     annotations(tmp_path / "annotations", ["VizWiz"], "val.json")
