@@ -86,38 +86,24 @@ class EvalItem(BaseModel):
         return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
 
 
-def items_from_samples(
-    samples: Iterable[Sample], card: TaskCard, limit: int | None = None, seed: int = 0
-) -> list[EvalItem]:
+def items_from_samples(samples: Iterable[Sample], card: TaskCard) -> list[EvalItem]:
     """Return the items of an evaluation split, every turn one item, in the order of the samples.
 
-    The choice depends only on the seed and on the items themselves: every version is asked the
-    same ones, and a larger limit keeps the items of a smaller one and adds to them.
-
-    Args:
-        samples: the evaluation split.
-        card: gives name, metric and the wording of instructions.
-        limit: at most this many items (>= 1); None keeps all.
-        seed: of the choice.
-
-    Raises:
-        ValueError: if `limit` is below 1.
+    The card gives name, metric and the wording of instructions.
     """
-    if limit is not None and limit < 1:
-        raise ValueError(f"limit must be at least 1: got {limit}. Use None to keep all items.")
-    items = [
+    return [
         _item(sample, number, turn, card)
         for sample in samples
         for number, turn in enumerate(sample.turns)
     ]
-    if limit is None or len(items) <= limit:
-        return items
-    ranked = sorted(range(len(items)), key=lambda index: _rank(items[index], seed))
-    return [items[index] for index in sorted(ranked[:limit])]
 
 
-def in_drawing_order(items: Iterable[EvalItem], seed: int = 0) -> list[EvalItem]:
-    """Return items in the order in which they are drawn: the first n are the choice of limit n."""
+def in_drawing_order(items: Iterable[EvalItem], seed: int) -> list[EvalItem]:
+    """Return items in the order in which they are drawn: the first n are the choice of n items.
+
+    It depends only on the seed and on the items themselves, so every version is asked the same
+    ones, and a larger choice keeps the items of a smaller one.
+    """
     return sorted(items, key=lambda item: _rank(item, seed))
 
 

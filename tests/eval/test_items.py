@@ -1,6 +1,6 @@
 import pytest
 
-from eval.items import items_from_samples
+from eval.items import in_drawing_order, items_from_samples
 from eval.scoring import score_item
 from tests.eval.factories import card, item, sample
 
@@ -42,29 +42,16 @@ def test_the_training_answer_is_no_vote_of_its_own():
     assert [score_item(i, "red") for i in items] == [pytest.approx(0.9), 1.0]
 
 
-def test_the_choice_is_stable_nested_and_in_the_order_of_the_samples():
-    samples = [sample(number) for number in range(200)]
+def test_the_order_of_drawing_depends_on_seed_and_items_alone():
+    items = items_from_samples([sample(number) for number in range(200)], card())
 
-    small = items_from_samples(samples, card(), limit=20, seed=3)
-    large = items_from_samples(samples, card(), limit=60, seed=3)
-    shuffled = items_from_samples(samples[::-1], card(), limit=20, seed=3)
+    drawn = in_drawing_order(items, seed=3)
 
-    assert len(small) == 20
-    assert {i.id for i in small} < {i.id for i in large}
-    assert {i.id for i in shuffled} == {i.id for i in small}
-    assert [i.id for i in small] == sorted((i.id for i in small), key=lambda i: int(i[1:-2]))
-    assert {i.id for i in items_from_samples(samples, card(), limit=20, seed=4)} != {
-        i.id for i in small
-    }
-
-
-def test_a_limit_above_the_split_keeps_everything():
-    assert len(items_from_samples([sample(1), sample(2)], card(), limit=50)) == 2
-
-
-def test_a_limit_below_one_is_refused():
-    with pytest.raises(ValueError, match="limit must be at least 1: got 0"):
-        items_from_samples([sample(1)], card(), limit=0)
+    assert in_drawing_order(items[::-1], seed=3) == drawn
+    assert sorted(it.id for it in drawn) == sorted(it.id for it in items)
+    assert drawn not in (items, in_drawing_order(items, seed=4))
+    fewer = [it for it in items if it.id != drawn[0].id]
+    assert in_drawing_order(fewer, seed=3) == drawn[1:]
 
 
 def test_the_digest_covers_what_the_model_sees_and_the_references():
