@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from starlette.testclient import TestClient
 
+from eval.forgetting import find_worst_items
+from eval.report import build_report
 from service.dashboard import routes as dashboard
+from service.reports import operations
+from tests.eval.factories import answered, item, three_tasks
 from tests.service.harness import Plane
 
 PATH = "/v1/streams/demo/versions/1/report"
@@ -35,6 +41,24 @@ def test_a_report_comes_in_every_form_and_by_its_digest(evaluated: Plane) -> Non
         assert by_digest.text == by_name.text
         assert form == "csv" or digest in by_name.text
     assert client.get(PATH).json()["digest"] == digest
+
+
+def test_only_the_images_that_the_page_shows_are_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[str] = []
+    monkeypatch.setattr(
+        operations,
+        "image_data_url",
+        lambda _folder, digest: loaded.append(digest) or f"data:image/png;base64,{digest}",
+    )
+    one = item(images=("a" * 64, "b" * 64))
+    then, now = (answered([one], {one.digest: text}) for text in ("red", "blue"))
+    report = build_report(three_tasks(), worst_items=find_worst_items([one], then, now))
+    services = SimpleNamespace(settings=SimpleNamespace(folder=Path))
+
+    page = operations.as_html(services, report)  # type: ignore[arg-type]
+
+    assert loaded == ["a" * 64]
+    assert f"base64,{'a' * 64}" in page
 
 
 def test_csv_has_two_tables(evaluated: Plane) -> None:
