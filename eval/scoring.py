@@ -31,8 +31,10 @@ class TaskScores(BaseModel):
         metric: how it was scored.
         scorer: name, rule version and mode, such as `vqa_soft-1-fixed`.
         scores: in [0, 1], by item digest; items that ask the same share one entry.
-        accuracy: in points, 0 to 100: the mean over the items.
+        accuracy: in points, 0 to 100: the mean over the items, or the whole set's figure up to 100.
         n: the number of items.
+        whole_set: for published captions the figure of the whole set, which may exceed 100 and is
+            no mean of the items' scores.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,6 +45,7 @@ class TaskScores(BaseModel):
     scores: dict[str, float]
     accuracy: float = Field(ge=0, le=100, allow_inf_nan=False)
     n: int = Field(ge=1)
+    whole_set: float | None = None
 
     @property
     def cell(self) -> Cell:
@@ -79,20 +82,22 @@ def score_items(
     """
     _check(items, answers)
     first, said = items[0], [answers[item.digest] for item in items]
+    whole_set = None
     if first.metric == "caption" and mode == "published":
-        each, accuracy = published_scores(items, said)
+        each, whole_set = published_scores(items, said)
     else:
         each = [
             _score(_bound(item, mode), text, mode) for item, text in zip(items, said, strict=True)
         ]
-        accuracy = min(100.0, 100.0 * sum(each) / len(each))
+    points = 100.0 * sum(each) / len(each) if whole_set is None else whole_set
     return TaskScores(
         task=first.task,
         metric=first.metric,
         scorer=scorer_name(first.metric, mode),
         scores={item.digest: score for item, score in zip(items, each, strict=True)},
-        accuracy=accuracy,
+        accuracy=min(100.0, points),
         n=len(items),
+        whole_set=whole_set,
     )
 
 

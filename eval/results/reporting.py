@@ -85,7 +85,7 @@ def report_of_run(scored: ScoredRun, policy: GatePolicy, images: Path | None) ->
         "scorers": [*sorted({it.scorer for it in scored.scores.values()})],
     }
     splits, untold = splits_of_run(scored)
-    notes = [*scored.notes, *untold]
+    notes = [*scored.notes, *untold, *_of_whole_sets(scored)]
     since_parent, since_learned = _changes(scored)
     report = build_report(
         matrix,
@@ -121,12 +121,30 @@ NO_ITEM_SCORES = "without each item's score there is no gate verdict and no item
 
 
 def _changes(scored: ScoredRun) -> tuple[dict[str, PairedChange], dict[str, PairedChange]]:
-    """Return each old task's change since the stage before, and since the stage that learned it."""
+    """Return each old task's change since the stage before, and since the stage that learned it.
+
+    Where points are no mean of the items' scores, pairs of these are not the points' change.
+    """
     last, old = scored.run.last_stage, scored.run.tasks[: scored.run.last_stage - 1]
-    now = {task: scored.scores[last, task].scores for task in old}
-    parent = {task: scored.scores[last - 1, task].scores for task in old}
-    learned = {task: scored.scores[stage, task].scores for stage, task in enumerate(old, 1)}
+    paired = [task for task in old if scored.scores[last, task].whole_set is None]
+    now = {task: scored.scores[last, task].scores for task in paired}
+    parent = {task: scored.scores[last - 1, task].scores for task in paired}
+    learned = {task: scored.scores[old.index(task) + 1, task].scores for task in paired}
     return paired_changes(parent, now), paired_changes(learned, now)
+
+
+def _of_whole_sets(scored: ScoredRun) -> list[str]:
+    """Return notes on tasks whose points are no mean of their items' scores."""
+    most: dict[str, float] = {}
+    for (_, task), found in scored.scores.items():
+        if found.whole_set is not None:
+            most[task] = max(found.whole_set, most.get(task, 0.0))
+    return [
+        f"{task}: its points are the published figure of the whole set"
+        + (f" (up to {points:.1f}, shown as 100)" if points > 100 else "")
+        + ": changes are not tested on pairs, and the gate judges single answers"
+        for task, points in most.items()
+    ]
 
 
 def _verdict(scored: ScoredRun, policy: GatePolicy) -> GateVerdict:

@@ -201,7 +201,9 @@ def _published(item: EvalItem) -> Bound:
 def published_scores(
     items: Sequence[EvalItem], answers: Sequence[str]
 ) -> tuple[list[float], float]:
-    """Return the items' scores (0 to 1) and the accuracy in points: means of the seven figures.
+    """Return the items' scores (0 to 1) and the points of all together: means of seven figures.
+
+    CIDEr goes to 1000, so the points may exceed 100.
 
     Args:
         items: at least one.
@@ -214,7 +216,7 @@ def published_scores(
     references = {item.digest: item.references for item in items}
     found = caption_figures(captions, references, meteor=True)
     scores = [_mean(found.items[item.digest]) for item in items]
-    return scores, min(100.0, sum(found.overall.values()) / len(found.overall))
+    return scores, sum(found.overall.values()) / len(found.overall)
 
 
 def _mean(figures: Mapping[str, float]) -> float:

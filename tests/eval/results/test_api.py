@@ -275,6 +275,30 @@ def test_captions_are_scored_against_those_beside_the_questions(tmp_path: Path) 
     assert (row.metric, row.n) == ("caption", 1)
 
 
+def test_published_captions_are_not_tested_on_pairs_of_other_points(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without Java: the figure of the whole set is made up, by how many captions are empty."""
+
+    def published(items: list[Any], said: list[str]) -> tuple[list[float], float]:
+        return [float(bool(text)) for text in said], 150.0 - 5.0 * said.count("")
+
+    monkeypatch.setattr("eval.scoring.published_scores", published)
+    annotations(tmp_path / "a", ("one", "two"))
+    for task in ("one", "two"):
+        merged(tmp_path / "r" / task / "Finetune", task, RIGHT)
+    merged(tmp_path / "r" / "one" / "two", "one", {**RIGHT, **dict.fromkeys("01234", "")})
+    reading: Reading = {"tasks": ("one", "two"), "scorers": "caption", "mode": "published"}
+    report = report_run(tmp_path / "r", tmp_path / "a", **reading).report
+    one = report.changes[0]
+    assert (one.just_learned.accuracy, one.now.accuracy) == (100, 100)
+    assert (one.since_parent, one.since_learned, one.paired) == (0, 0, None)
+    (note,) = (it for it in report.notes if it.startswith("one: its points"))
+    assert "(up to 150.0, shown as 100)" in note
+    assert report.verdict is not None
+    assert report.verdict.checks[0].measured == pytest.approx(-50)
+
+
 def test_images_of_lost_answers_are_shown(results: Path, reading: Reading, tmp_path: Path) -> None:
     for key in RIGHT:
         path = tmp_path / "images" / "one" / f"{key}.jpg"
