@@ -120,7 +120,16 @@ def _learned(root: Path, stages: dict[int, Path]) -> list[str]:
             f"{root} has the stages {', '.join(map(str, numbers))}: number them 1, 2, 3, ... "
             "without a gap (0 is the base)."
         )
-    return [without_number(stages[number].name) for number in numbers if number]
+    learned: dict[str, Path] = {}
+    for folder in (stages[number] for number in numbers if number):
+        name = without_number(folder.name)
+        if name in learned:
+            raise ResultsRefused(
+                f"{learned[name]} and {folder} both say that {name!r} was learned: a task is "
+                "learned once. Rename the stage that learned another, or leave it out."
+            )
+        learned[name] = folder
+    return list(learned)
 
 
 def _expected(

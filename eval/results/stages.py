@@ -55,7 +55,7 @@ def _coin(folder: TaskFolders, run: str | None) -> Numbers | None:
 
 def _mcitlib(folder: TaskFolders, run: str | None) -> Numbers | None:
     numbers: Numbers = {}
-    runs: set[str] = set()
+    runs, others = set[str](), set[str]()
     for task, stage in folder.pairs:
         found = _MCITLIB.fullmatch(stage)
         if plain_name(stage) == "zeroshot":
@@ -65,6 +65,12 @@ def _mcitlib(folder: TaskFolders, run: str | None) -> Numbers | None:
         elif run in (None, found["run"]):
             runs.add(found["run"])
             numbers[task, stage] = int(found["stage"])
+        else:
+            others.add(found["run"])
+    if others and not runs:
+        raise ResultsRefused(
+            f"{folder.root} has no run {run!r}: choose {', '.join(sorted(others))}."
+        )
     if len(runs) > 1:
         raise ResultsRefused(
             f"{folder.root} holds the results of {len(runs)} runs: {', '.join(sorted(runs))}. "

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from eval.export import ACCURACY_COLUMNS
 from eval.matrix import AccuracyMatrix, Cell, MatrixRow
 from eval.results.benchmarks import plain_name
 from eval.results.errors import ResultsRefused
@@ -89,6 +90,16 @@ def _csv_lines(path: Path) -> tuple[list[str], list[_Line]]:
             )
         cells += [""] * (len(head) - len(cells))
         lines.append(_Line(cells[0], [*cells[1:]], f"{path}, line {number}"))
+    if head == list(ACCURACY_COLUMNS):
+        raise ResultsRefused(
+            f"{path} has a line for each number, as Retain writes them for other programs. Give "
+            "the report.json of the same report instead."
+        )
+    if head and len(set(head)) < len(head):
+        twice = next(name for name in head if head.count(name) > 1)
+        raise ResultsRefused(
+            f"{path}, first line: {twice!r} names two columns. Name each task once."
+        )
     if head is None or len(head) < 2 or not lines:
         raise ResultsRefused(f"{path} holds no matrix. The first line names the tasks: stage,a,b.")
     return head[1:], lines

@@ -206,6 +206,10 @@ def test_a_file_is_one_state_of_one_task(tmp_path: Path, monkeypatch: pytest.Mon
      (("1-a/a.txt",), {}, "hold no .jsonl"),
      (("a/m-task1/merge.jsonl", "a/m-task4/merge.jsonl"), {}, "is of stage 4, but there are"),
      (("1_a/x-task1/merge.jsonl", "1_a/y-task1/merge.jsonl"), {"layout": "prism"}, "are both of"),
+     (("1-a/a.jsonl", "2-b/b.jsonl", "3-a/a.jsonl"), {},
+      r"1-a and .*3-a both say that 'a' was learned: a task is learned once"),
+     (("t/M-task1/merge.jsonl", "t/N-task1/merge.jsonl"), {"run": "Foo"},
+      "has no run 'Foo': choose M, N"),
      (("1-a/a.jsonl",), {"tasks": ("b",)}, "Leave --tasks out")],
 )  # fmt: skip
 def test_folders_that_cannot_be_read(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from eval.errors import InvalidMatrix
+from eval.export import accuracy_csv
 from eval.results.errors import ResultsRefused
 from eval.results.tables import read_matrix
 from tests.eval.factories import three_tasks
@@ -75,7 +76,9 @@ def test_json_in_a_few_words_and_as_retain_writes_it(tmp_path: Path) -> None:
      ('s,a\nn,9\n1,"50\n', "line 3: not CSV: unexpected end of data. Close every quote"),
      ('s,a\nn,9\n1,"5"0\n', "line 3: not CSV"),
      (f"s,a\n{'x' * 200_000},9\n", r"line 2: not CSV: field larger than field limit"),
-     ("s,,b\nn,9,9\n1,50,60\n", "a task is called ''")],
+     ("s,,b\nn,9,9\n1,50,60\n", "a task is called ''"),
+     ("s,a,a\nn,9,9\n1,50,\n", "first line: 'a' names two columns. Name each task once"),
+     (accuracy_csv(three_tasks()), "a line for each number.*Give the report.json")],
 )  # fmt: skip
 def test_tables_that_are_refused(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(ResultsRefused, match=message):
@@ -100,7 +103,5 @@ def test_json_that_is_refused(value: object, message: str, tmp_path: Path) -> No
 
 
 def test_rows_and_columns_must_fit(tmp_path: Path) -> None:
-    with pytest.raises(InvalidMatrix, match="tasks must be unique"):
-        read_matrix(csv(tmp_path, "s,a,a\nn,9,9\n1,50,\n"))
     with pytest.raises(InvalidMatrix, match="3 rows for 1 tasks"):
         read_matrix(csv(tmp_path, "s,a\nn,9\n1,50\n2,60\n"))
