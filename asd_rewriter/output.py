@@ -1,7 +1,8 @@
-"""A folder that is there whole or not at all: written under another name first."""
+"""Folders and files that are there whole or not at all: written under another name first."""
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -34,6 +35,41 @@ def staged(out: Path) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Write a new file in UTF-8. A device or pipe, such as /dev/stdout, is written to as it is.
+
+    Nothing is left otherwise. Raises OutputRefused as `check_free_file` does, and when the text
+    cannot be written.
+    """
+    check_free_file(path)
+    try:
+        if is_device(path):
+            with path.open("a", encoding="utf-8") as device:
+                device.write(text)
+        else:
+            _write_beside(path.absolute(), text)
+    except OSError as error:
+        raise _unwritable(path, error.strerror) from error
+
+
+def check_free_file(path: Path) -> None:
+    """Raise OutputRefused unless `path` is a device, or not there in a folder that is."""
+    if is_device(path):
+        return
+    if path.is_symlink() or path.exists():
+        kind = "a symbolic link" if path.is_symlink() else "a folder" if path.is_dir() else "there"
+        raise OutputRefused(f"{path} is {kind}, and nothing is overwritten. Name a new file.")
+    if not path.parent.is_dir():
+        raise _unwritable(path, os.strerror(errno.ENOENT))
+
+
+def is_device(path: Path) -> bool:
+    """Whether a path names a device or pipe; what /dev/stdout leads to may be a file."""
+    if path.is_relative_to("/dev"):
+        return not path.is_dir()
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
 def check_free(out: Path) -> None:
     """Raise OutputRefused unless `out` is not there, or an empty folder."""
     if out.is_symlink():
@@ -42,6 +78,24 @@ def check_free(out: Path) -> None:
         raise OutputRefused(f"{out} is a file. Name a new folder.")
     if out.is_dir() and any(out.iterdir()):
         raise OutputRefused(f"{out} is not empty, and nothing is overwritten. Name a new folder.")
+
+
+def _write_beside(path: Path, text: str) -> None:
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.part-", dir=path.parent)
+    try:
+        with open(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _unwritable(path: Path, reason: str | None) -> OutputRefused:
+    return OutputRefused(
+        f"cannot write {path}: {reason}. Name a file in a folder that is there, may be written to "
+        "and has room."
+    )
 
 
 def _rename(staging: Path, out: Path) -> None:

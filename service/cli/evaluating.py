@@ -18,6 +18,7 @@ from service.cli.result_options import (
     Run,
     Scorers,
     Tasks,
+    check_outputs,
     names_in,
     progress,
     refusing,
@@ -53,6 +54,7 @@ def evaluate(
     from eval.api import score_run
 
     with refusing(), progress() as tell:
+        check_outputs(out)
         scored = score_run(
             predictions,
             source_of(references),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
 from service.cli import context
 from service.cli.context import JsonFlag, connect, console, print_json
@@ -19,6 +20,7 @@ from service.cli.result_options import (
     Run,
     Scorers,
     Tasks,
+    check_outputs,
     names_in,
     progress,
     refusing,
@@ -42,7 +44,9 @@ def report(
             help="stream@number, e.g. demo@3; or a run's results folder; or a matrix (.csv, .json)",
         ),
     ],
-    output: Annotated[Path | None, typer.Option(help="Write a self-contained HTML page.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Write a self-contained HTML page, a new file.")
+    ] = None,
     out: NewFolder = None,
     references: References = None,
     layout: Layout = None,
@@ -69,9 +73,11 @@ def report(
         given = (out, references, layout, tasks, run, scorer, images, n)
         _refuse_options(version, any(it is not None for it in given) or any_prompt)
         return _report_version(version, output, as_json)
+    from asd_rewriter.output import write_whole
     from eval.api import report_run
 
     with refusing(FOLDER_HINT), progress() as tell:
+        check_outputs(out, output)
         found = report_run(
             version,
             source_of(references),
@@ -87,18 +93,27 @@ def report(
         )
         if out is not None:
             found.write(out)
-    _show_report(found, output, out, as_json)
+        if output is not None:
+            write_whole(output, found.html())
+    if as_json:
+        return print_json(json.loads(found.json()))
+    _show_report(found, output, out)
 
 
 def _report_version(version: str, output: Path | None, as_json: bool) -> None:
+    from asd_rewriter.output import write_whole
+
     stream, _, number = version.partition("@")
     path = f"/v1/streams/{part(stream)}/versions/{part(number or 'production')}/report"
-    with connect() as client:
+    with refusing(), connect() as client:
+        check_outputs(None, output)
+        if output is not None:
+            write_whole(output, client.text(path, format="html"))
         if as_json:
             return print_json(client.get(path))
-        if output is not None:
-            return _write_page(output, client.text(path, format="html"))
-        _show_markdown(client.text(path, format="markdown"))
+        if output is None:
+            return _show_markdown(client.text(path, format="markdown"))
+    _say_written(output)
 
 
 def _refuse_options(version: str, given: bool) -> None:
@@ -108,15 +123,15 @@ def _refuse_options(version: str, given: bool) -> None:
         )
 
 
-def _show_report(found: RunReport, output: Path | None, out: Path | None, as_json: bool) -> None:
-    if as_json:
-        return print_json(json.loads(found.json()))
+def _show_report(found: RunReport, output: Path | None, out: Path | None) -> None:
+    shown_on = console if output is None else _beside(output)
     for note in found.notes:
-        say(note)
+        say(note, shown_on)
     if output is not None:
-        _write_page(output, found.html())
+        _say_written(output)
     if out is not None:
-        say(f"written to {out}: {', '.join(sorted(path.name for path in out.iterdir()))}")
+        names = ", ".join(sorted(path.name for path in out.iterdir()))
+        say(f"written to {out}: {names}", shown_on)
     if output is None and out is None:
         _show_markdown(found.markdown())
 
@@ -127,12 +142,12 @@ def _show_markdown(text: str) -> None:
     console.print(Markdown(text))
 
 
-def _write_page(path: Path, page: str) -> None:
-    try:
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        context.fail(
-            f"cannot write {path}: {error.strerror}. Give --output a file in a folder that is "
-            "there and may be written to."
-        )
-    say(f"written to {path}")
+def _say_written(output: Path) -> None:
+    say(f"written to {output}", _beside(output))
+
+
+def _beside(output: Path) -> Console:
+    """Return where words go that must not get into the page: it may be written to stdout."""
+    from asd_rewriter.output import is_device
+
+    return context.errors if is_device(output) else console

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
@@ -116,5 +117,15 @@ def progress() -> Iterator[Callable[[str, int, int], None]]:
         )
 
 
-def say(text: str) -> None:
-    console.print(Text(text), soft_wrap=True)
+def check_outputs(out: Path | None, output: Path | None = None) -> None:
+    """Refuse a folder or a file that could not be written, before the work is done."""
+    from asd_rewriter.output import check_free, check_free_file
+
+    if out is not None:
+        check_free(out)
+    if output is not None:
+        check_free_file(output)
+
+
+def say(text: str, shown_on: Console = console) -> None:
+    shown_on.print(Text(text), soft_wrap=True)

@@ -239,6 +239,8 @@ def test_a_page_that_cannot_be_written_is_named(serve: Serve, tmp_path: Path) ->
     assert answer.stderr.startswith("error cannot write nodir/r.html: No such file or directory.")
     assert retain("report", "demo@3", "--output", "r.html").exit_code == 0
     assert (tmp_path / "r.html").read_text() == "<html>"
+    again = retain("report", "demo@3", "--output", "r.html")
+    assert (again.exit_code, "nothing is overwritten" in said(again)) == (1, True)
 
 
 @pytest.mark.parametrize("key", ["ключ", "rtk_a\x7fb", "two words"])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from rich.console import Console
@@ -104,6 +107,48 @@ def test_what_is_refused(arguments: tuple[str, ...], code: int, message: str) ->
     answer = retain(*arguments)
     assert message in said(answer)
     assert answer.exit_code == code
+
+
+@pytest.mark.parametrize("there", ["mine.jsonl", "link.html", "folder"])
+def test_a_page_overwrites_nothing(there: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("mine.jsonl").write_text("mine")
+    Path("link.html").symlink_to("mine.jsonl")
+    Path("folder").mkdir()
+    monkeypatch.setattr("eval.api.report_run", None)  # refused before the work
+    answer = retain(*run("report", "--output", there))
+    assert (answer.exit_code, "and nothing is overwritten" in said(answer)) == (1, True)
+    assert Path("mine.jsonl").read_text() == "mine"
+
+
+def test_a_full_disk_leaves_no_half_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    before = sorted(Path().iterdir())
+    monkeypatch.setattr("asd_rewriter.output.os.replace", full)
+    answer = retain(*run("report", "--output", "page.html"))
+    assert "cannot write page.html: No space left on device" in said(answer)
+    assert answer.exit_code == 1
+    assert sorted(Path().iterdir()) == before
+
+
+def test_a_page_goes_into_a_pipe_and_nothing_else_does() -> None:
+    os.mkfifo("pipe")
+    pages: list[str] = []
+    reader = Thread(target=lambda: pages.append(Path("pipe").read_text()), daemon=True)
+    reader.start()
+    answer = retain(*run("report", "--output", "pipe"))
+    reader.join(10)
+    assert answer.exit_code == 0, answer.output
+    assert pages[0].lower().startswith("<!doctype html>")
+    assert answer.stdout == ""
+    assert "written to pipe" in answer.stderr
+
+
+def test_json_and_a_page_go_together() -> None:
+    answer = retain(*run("report", "--json", "--output", "page.html"))
+    assert json.loads(answer.stdout)["version"] == "LLaVA@3"
+    assert "LLaVA@3" in Path("page.html").read_text()
 
 
 def test_bad_predictions_leave_nothing(results: Path) -> None:
