@@ -9,6 +9,7 @@ import typer
 
 from service.cli import view
 from service.cli.context import console, print_json
+from service.cli.interrupts import ended_cleanly
 from service.cli.result_options import (
     AnyPrompt,
     Layout,
@@ -53,7 +54,7 @@ def evaluate(
     """
     from eval.api import score_run
 
-    with refusing(), progress() as tell:
+    with refusing(), ended_cleanly(out), progress() as tell:
         check_outputs(out)
         scored = score_run(
             predictions,

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from service.cli import context
 from service.cli.context import JsonFlag, connect, console, print_json
+from service.cli.interrupts import ended_cleanly
 from service.cli.result_options import (
     AnyPrompt,
     Layout,
@@ -76,7 +77,7 @@ def report(
     from asd_rewriter.output import write_whole
     from eval.api import report_run
 
-    with refusing(FOLDER_HINT), progress() as tell:
+    with refusing(FOLDER_HINT), ended_cleanly(out, output), progress() as tell:
         check_outputs(out, output)
         found = report_run(
             version,
@@ -105,7 +106,7 @@ def _report_version(version: str, output: Path | None, as_json: bool) -> None:
 
     stream, _, number = version.partition("@")
     path = f"/v1/streams/{part(stream)}/versions/{part(number or 'production')}/report"
-    with refusing(), connect() as client:
+    with refusing(), ended_cleanly(output), connect() as client:
         check_outputs(None, output)
         if output is not None:
             write_whole(output, client.text(path, format="html"))

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.text import Text
 
 from service.cli import context, inputs
+from service.cli.interrupts import ended_cleanly
 from service.cli.rewriting_llm import LlmOptions
 from service.cli.rewriting_view import progress, show
 
@@ -133,7 +130,7 @@ def rewrite(
     )
     known = _read_card(card)
     try:
-        with _ended_cleanly(out), ExitStack() as stack, progress() as tell:
+        with ended_cleanly(out), ExitStack() as stack, progress() as tell:
             report = rewrite_dataset(
                 source,
                 out,
@@ -178,20 +175,3 @@ def _problem(error: ErrorDetails) -> str:
     if isinstance(seen, str | int | float) and error["type"] != "value_error":
         message += f", not {str(seen)[:80]!r}"
     return ": ".join([*(str(it) for it in error["loc"]), message])
-
-
-@contextmanager
-def _ended_cleanly(out: Path) -> Iterator[None]:
-    """Let Ctrl-C and a signal to end pass by what removes the unfinished folder."""
-
-    def end(signal_number: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + signal_number)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit):
-        context.errors.print(Text(f"interrupted: nothing was written to {out}"), soft_wrap=True)
-        raise
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -159,6 +160,35 @@ def test_bad_predictions_leave_nothing(results: Path) -> None:
         assert answer.exit_code == 1
     assert not Path("out").exists()
     assert not [path for path in Path().iterdir() if path.name.startswith(".out")]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("command", ["eval", "report"])
+def test_an_interrupted_run_leaves_nothing(
+    command: str, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end_while_writing(*_: object) -> None:
+        signal.raise_signal(number)
+
+    before = sorted(Path().iterdir())
+    monkeypatch.setattr("asd_rewriter.output._rename", end_while_writing)
+    answer = retain(*run(command, "--out", "out"))
+    assert answer.exit_code == 128 + number
+    assert "interrupted: nothing was written to out" in said(answer)
+    assert sorted(Path().iterdir()) == before
+
+
+def test_a_signal_that_is_ignored_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang_up(text: str | None) -> None:
+        signal.raise_signal(signal.SIGHUP)
+
+    monkeypatch.setattr("service.cli.evaluating.names_in", hang_up)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup starts it
+    try:
+        answer = retain(*run("eval"))
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert answer.exit_code == 0, answer.output
 
 
 def test_the_folder_in_the_docs_is_made_and_reported(tmp_path: Path) -> None:
