@@ -17,6 +17,12 @@ from typing import Literal, TypedDict, Unpack, cast
 from asd_rewriter.cards import Metric
 from eval.gate import GatePolicy
 from eval.items import EvalItem
+from eval.refusals import (
+    check_satisfiable,
+    refuse_idle,
+    refuse_one_file,
+    refuse_without_task,
+)
 from eval.results.benchmarks import benchmark_of, metric_in, plain_name
 from eval.results.finding import ReferenceFiles, ReferenceSource
 from eval.results.opening import open_run
@@ -82,7 +88,8 @@ def score_run(
         ResultsRefused: if the folder or a file in it cannot be read.
         ReferencesRefused: if accepted answers are not found or cannot be used.
         PredictionsMismatch: if predictions lack questions, have others, or repeat one.
-        ValueError: if there is no such layout or scorer.
+        ValueError: if there is no such layout or scorer, no task of that name, or an argument
+            would do nothing.
     """
     return _score(_open(path, reading), references, reading)
 
@@ -112,7 +119,11 @@ def report_run(
         What `score_run` raises.
     """
     if Path(path).suffix in TABLES and Path(path).is_file():
+        others = {**reading, "references": _places(references), "images": images}
+        refuse_idle(others, f"{path} is a matrix of numbers, without answers")
         return report_of_matrix(read_matrix(Path(path), n), Path(path))
+    refuse_one_file(Path(path))
+    refuse_idle({"n": n}, f"{path} holds single answers, which are counted")
     run = _open(path, reading)
     _refuse_holes(run)
     scored = _score(run, references, reading)
@@ -120,7 +131,14 @@ def report_run(
 
 
 def _open(path: str | Path, reading: Reading) -> ResultRun:
-    return open_run(path, reading.get("layout"), reading.get("tasks"), reading.get("run"))
+    found = open_run(path, reading.get("layout"), reading.get("tasks"), reading.get("run"))
+    if Path(path).is_file():
+        names = ("layout", "tasks", "run")
+        refuse_idle({it: reading.get(it) for it in names}, f"{path} is one file, of one task")
+    elif found.layout != "MCITlib":
+        side_by_side = "only MCITlib's results have several runs side by side"
+        refuse_idle({"run": reading.get("run")}, f"{side_by_side}, these are {found.layout}'s")
+    return found
 
 
 def _refuse_holes(run: ResultRun) -> None:
@@ -141,7 +159,10 @@ def _score(run: ResultRun, references: References | None, reading: Reading) -> S
     tell, mode = reading.get("on_progress"), reading.get("mode", "fixed")
     source, scored = _source(run, references), ScoredRun(run, mode)
     scored.notes.extend(run.notes)
-    scored.notes.extend(_without_task(run, reading.get("scorers")))
+    asked = reading.get("scorers")
+    refuse_without_task(run, {} if isinstance(asked, str) else asked or {}, "a scorer")
+    refuse_without_task(run, run.metrics, "[metrics] in run.toml")
+    refuse_without_task(run, source.named, "references")
     for task in run.measured:
         scored.items[task] = _items(scored, task, source.find(task), reading.get("scorers"))
         for place, path in run.files.items():
@@ -157,6 +178,13 @@ def _score(run: ResultRun, references: References | None, reading: Reading) -> S
                 if tell:
                     tell(task, len(scored.scores), len(run.files))
     return scored
+
+
+def _places(references: References | None) -> References | None:
+    """Return None for a source that names no place."""
+    if isinstance(references, ReferenceSource) and not (references.places or references.named):
+        return None
+    return references
 
 
 def _source(run: ResultRun, references: References | None) -> ReferenceSource:
@@ -191,18 +219,9 @@ def _items(
             f"{files.answers or files.questions} holds {fewest}"
         )
     scored.images.update({(task, row.id): row.image for row in rows if row.image})
-    return items_of(task, rows, metric)
-
-
-def _without_task(run: ResultRun, scorers: Scorers | None) -> list[str]:
-    """Return a note on each scorer that is asked for a task without results."""
-    given = {} if isinstance(scorers, str) else scorers or {}
-    known = {"", *map(plain_name, run.tasks)}  # `*` is plainly nothing
-    return [
-        f"there is no task {name!r} to score by {metric}: the tasks are {', '.join(run.tasks)}"
-        for name, metric in {**run.metrics, **given}.items()
-        if plain_name(name) not in known
-    ]
+    items = items_of(task, rows, metric)
+    scored.notes.extend(check_satisfiable(task, items, guess_metric(rows)))
+    return items
 
 
 def _asked(run: ResultRun, task: str, scorers: Scorers | None) -> Metric | None:

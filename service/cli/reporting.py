@@ -72,7 +72,8 @@ def report(
     """
     if "@" in version or not Path(version).exists():
         given = (out, references, layout, tasks, run, scorer, images, n)
-        _refuse_options(version, any(it is not None for it in given) or any_prompt)
+        idle = any_prompt or mode != "fixed" or any(it is not None for it in given)
+        _refuse_options(version, idle)
         return _report_version(version, output, as_json)
     from asd_rewriter.output import write_whole
     from eval.api import report_run

@@ -19,7 +19,7 @@ from service.cli import context
 from tests.eval.results.folders import TRIANGLE, annotations, coin, write_lines
 from tests.service.test_cli import retain, said
 
-TASKS = ("ScienceQA", "GQA", "VizWiz")
+TASKS = ("ImageNet", "GQA", "VizWiz")
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +39,7 @@ def test_scores_are_printed_with_interval_and_n() -> None:
     assert answer.exit_code == 0, answer.output
     told = said(answer)
     assert "read as CoIN results: 3 tasks, 3 stages, 6 files; order of tasks from CoIN" in told
-    assert "LLaVA@3 ScienceQA exact_match-1-fixed 50.00 23.7 to 76.3 10 -" in told
+    assert "LLaVA@3 ImageNet exact_match-1-fixed 50.00 23.7 to 76.3 10 -" in told
     assert "note" not in told
 
 
@@ -51,13 +51,13 @@ def test_json_is_all_of_it() -> None:
 
 
 def test_scores_of_all_items_are_written() -> None:
-    answer = retain(*run("eval", "--out", "out", "--scorer", "ScienceQA=contains"))
+    answer = retain(*run("eval", "--out", "out", "--scorer", "ImageNet=contains"))
     assert answer.exit_code == 0, answer.output
     rows = [json.loads(line) for line in Path("out/items.jsonl").read_text().splitlines()]
     assert len(rows) == 60
     assert rows[0] == {
         "stage": 1,
-        "task": "ScienceQA",
+        "task": "ImageNet",
         "id": "0",
         "score": 0.0,
         "answer": "nothing",
@@ -94,13 +94,15 @@ def test_a_matrix_is_reported() -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [(("eval", "--predictions", "none"), 1, "none is not there"),
-     (("eval", "--predictions", "LLaVA"), 1, "the references of task 'ScienceQA' were not found"),
+     (("eval", "--predictions", "LLaVA"), 1, "the references of task 'ImageNet' were not found"),
      (run("eval", "--layout", "mcitlib"), 1, "not named as in MCITlib results"),
      (run("eval", "--layout", "x"), 2, "'x' is not one of"),
      (run("eval", "--scorer", "bleu"), 2, "there is no scorer 'bleu'"),
      (run("eval", "--tasks", "GQA"), 1, "Name each of these once"),
      (run("eval", "--references", "GQA=none.json"), 1, "looked in none.json"),
      (("report", "annotations"), 1, "For the report on a version of a stream, name it: demo@3"),
+     (("report", "LLaVA/GQA/Finetune/merge.jsonl"), 1, "merge.jsonl is one file and no matrix"),
+     (("report", "demo@3", "--mode", "published"), 2, "only --output and --json go with"),
      (("report", "demo@3", "--out", "x"), 2, "only --output and --json go with a version"),
      (run("report", "--output", "no/folder.html"), 1, "cannot write no/folder.html")],
 )  # fmt: skip
@@ -108,6 +110,26 @@ def test_what_is_refused(arguments: tuple[str, ...], code: int, message: str) ->
     answer = retain(*arguments)
     assert message in said(answer)
     assert answer.exit_code == code
+
+
+@pytest.mark.parametrize(
+    ("arguments", "idle"),
+    [(run("report", "--n", "5"), "--n"), (("report", "mine", "--run", "foo"), "--run"),
+     (("eval", "--predictions", "mine", "--run", "foo"), "--run"),
+     (("eval", "--predictions", "paper.csv", "--layout", "coin"), "--layout"),
+     (("report", "paper.csv", "--n", "9", "--references", "annotations"), "--references"),
+     (("report", "paper.csv", "--n", "9", "--scorer", "iou", "--any-prompt"),
+      "--scorer, --any-prompt"),
+     (("report", "paper.csv", "--n", "9", "--mode", "published"), "--mode"),
+     (("report", "paper.csv", "--n", "9", "--images", "annotations"), "--images")],
+)  # fmt: skip
+def test_options_that_would_do_nothing_are_refused(arguments: tuple[str, ...], idle: str) -> None:
+    Path("paper.csv").write_text("s,a,b\n1,75.4,\n2,54.05,64.3\n")
+    write_lines(Path("mine/1-a/a.jsonl"), [{"id": "1", "answer": "x"}])
+    answer = retain(*arguments)
+    assert (answer.exit_code, f"{idle} would do nothing" in said(answer)) == (2, True), (
+        answer.output
+    )
 
 
 @pytest.mark.parametrize("there", ["mine.jsonl", "link.html", "folder"])

@@ -213,8 +213,31 @@ def test_scorers_are_those_asked_for(tmp_path: Path) -> None:
     assert metrics(scorers={"own": "vizwiz"}) == ["exact_match", "vizwiz"]
     with pytest.raises(ValueError, match="there is no scorer 'bleu': choose exact_match"):
         metrics(scorers="bleu")
-    misspelt = score_run(root, **reading, scorers={"gqqa": "gqa", "*": "contains"})
-    assert misspelt.notes == ["there is no task 'gqqa' to score by gqa: the tasks are GQA, own"]
+    with pytest.raises(ValueError, match="no task 'gqqa' for a scorer: the tasks are GQA, own"):
+        metrics(scorers={"gqqa": "gqa", "*": "contains"})
+    with pytest.raises(ValueError, match="no task 'gqqa' for references"):
+        score_run(root, {"gqqa": tmp_path / "a"}, tasks=("GQA", "own"))
+    (root / "run.toml").write_text('[metrics]\nowm = "contains"\n')
+    with pytest.raises(ValueError, match=r"no task 'owm' for \[metrics\] in run.toml"):
+        metrics()
+
+
+@pytest.mark.parametrize(
+    ("metric", "wanted"), [("iou", "a box of four"), ("option_letter", "the letter of an option")]
+)
+def test_a_scorer_that_no_reference_can_satisfy(tmp_path: Path, metric: str, wanted: str) -> None:
+    rows = [{"id": "1", "answer": "stop"}, {"id": "2", "answer": "exit"}]
+    write_lines(tmp_path / "signs.jsonl", rows)
+    write_lines(tmp_path / "references/signs.jsonl", rows)
+    with pytest.raises(
+        ReferencesRefused,
+        match=f"no reference is {wanted}.*'stop' of question '1'.*--scorer signs=exact_match fits",
+    ):
+        score_run(tmp_path, scorers=metric)
+    right = {"iou": "[0.1, 0.2, 0.3, 0.4]", "option_letter": "B"}[metric]
+    write_lines(tmp_path / "references/signs.jsonl", [rows[0], {"id": "2", "answer": right}])
+    (note,) = score_run(tmp_path, scorers=metric).notes
+    assert "signs: no answer to 1 of 2 questions can be right" in note
 
 
 def test_published_rules_keep_their_quirks(tmp_path: Path) -> None:
