@@ -23,6 +23,7 @@ from asd_rewriter.rewriter import Rewriter
 from asd_rewriter.samples import turn_key
 from asd_rewriter.sources.bad_rows import BadSpot
 from asd_rewriter.sources.base import Kind, Source
+from asd_rewriter.sources.card_check import contradiction
 from asd_rewriter.sources.errors import InputRefused
 from asd_rewriter.sources.opening import open_source
 from asd_rewriter.sources.samples import SourceSample, SourceSamples, detect, rewritten_row
@@ -39,12 +40,14 @@ class DatasetReport(RewriteReport):
     """The report on a dataset: on its turns, and on its rows.
 
     `rows` counts all of them, `bad_rows` those left as they are by reason, `bad_spots` names the
-    first 20. `kind` is how the result is kept. `detection` is there when no card was given.
+    first 20. `notes` say what is odd about the card. `kind` is how the result is kept. `detection`
+    is there when no card was given.
     """
 
     rows: int
     bad_rows: dict[str, int]
     bad_spots: list[BadSpot]
+    notes: list[str] = []
     kind: Kind
     card: TaskCard
     plan: RewritePlan
@@ -72,7 +75,8 @@ def rewrite_dataset(
     `report.json`, `changes.jsonl` (each rewritten turn before and after) and `card.json` lie beside
     it. Without a card one is made from the rows (`detect_card`). `formats` are the target formats'
     shares, `unit` is "turn" or "sample" (`RewritePlan`); `rewriter` makes another rewriter than
-    rules. Bad rows are written through unchanged and counted; `strict` refuses them.
+    rules. Bad rows are written through unchanged and counted; `strict` refuses them, and a card that
+    contradicts the rows.
 
     Raises InputRefused, OutputRefused, and ValidationError for a wrong plan or card. Whatever is
     raised (also by `on_progress`, to cancel), `out` is not there afterwards.
@@ -98,6 +102,7 @@ def rewrite_dataset(
             rows=samples.rows,
             bad_rows=dict(sorted(samples.bad.by_reason.items())),
             bad_spots=samples.bad.spots,
+            notes=[odd] if (odd := contradiction(card, samples.native)) else [],
             kind=kept,
             card=card,
             plan=plan,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,6 +19,7 @@ from asd_rewriter.readers import RawRow
 from asd_rewriter.samples import Turn
 from asd_rewriter.sources.bad_rows import BadRows
 from asd_rewriter.sources.base import Source
+from asd_rewriter.sources.card_check import contradiction
 from asd_rewriter.sources.conversations import (
     BadRow,
     Conversation,
@@ -89,8 +91,9 @@ class SourceSamples:
     """The samples of a source's good rows, as often as wanted; bad rows are counted once.
 
     The first time all rows are checked; a byte for each is kept, so that later a row is looked into
-    only when its sample is. With `strict`, bad rows are refused (InputRefused) once all of them
-    are known, which is before anything is rewritten.
+    only when its sample is. `native` counts the good rows' turns by format. With `strict`, bad rows
+    and a card that contradicts the rows are refused (InputRefused) once all of them are known,
+    which is before anything is rewritten.
     """
 
     source: Source
@@ -98,6 +101,7 @@ class SourceSamples:
     strict: bool = False
     limits: RowLimits = field(default_factory=RowLimits)
     bad: BadRows = field(default_factory=BadRows)
+    native: Counter[AnswerFormat] = field(default_factory=Counter)
     _marks: bytearray | None = None
 
     @property
@@ -124,10 +128,14 @@ class SourceSamples:
             if self._stays(content):
                 mark |= _AS_IT_IS
             marks.append(mark)
+            for turn in content[1]:
+                self.native[turn.format] += 1
             yield SourceSample(row, mark, self._read, content)
         self._marks = marks
         if self.strict and self.bad.total:
             raise InputRefused(_strict_refusal(self.bad, self.rows))
+        if self.strict and (problem := contradiction(self.card, self.native)):
+            raise InputRefused(problem)
 
     def _again(self, marks: bytearray) -> Iterator[SourceSample]:
         for row, mark in zip(self.source.rows(), marks, strict=False):

@@ -108,7 +108,8 @@ def rewrite(
         typer.Option("--format", help="How to keep the result; else as INPUT is kept."),
     ] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Refuse bad rows instead of leaving them as they are.")
+        bool,
+        typer.Option("--strict", help="Refuse bad rows, and a card that contradicts the rows."),
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the report as JSON, for machines.")

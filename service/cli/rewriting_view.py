@@ -66,6 +66,8 @@ def show(report: DatasetReport, out: Path) -> None:
     if report.rejects:
         _say("not rewritten, by format and reason (another format was tried): "
              + _listed(report.rejects))  # fmt: skip
+    for note in report.notes:
+        _say(f"note: {note}")
     if report.bad_rows:
         _show_bad_rows(report)
     _say(f"written to {out}: {', '.join(sorted(it.name for it in out.iterdir()))}")

@@ -64,6 +64,13 @@ def test_bad_rows_are_listed_or_refused(source: Path) -> None:
     assert not Path("strict").exists()
 
 
+def test_a_card_of_another_task_is_told(source: Path) -> None:
+    Path("card.json").write_text(card(answer_format="yes_no").model_dump_json())
+    answer = retain("rewrite", str(source), "--out", "out", "--card", "card.json")
+    assert answer.exit_code == 0, answer.output
+    assert "note: the card says yes_no, and 0 of 100 answers look like it" in said(answer)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [(("--x", "101"), "101.0 is not a percentage. Give a number from 0 to 100"),

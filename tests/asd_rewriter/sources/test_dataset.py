@@ -327,3 +327,25 @@ def test_the_garbage_collector_is_left_as_it_was(tmp_path: Path) -> None:
     before = gc.get_threshold()
     rewrite_dataset(write(tmp_path / "rows.json", colours(5)), tmp_path / "out", card())
     assert gc.get_threshold() == before
+
+
+@pytest.mark.parametrize(("said", "metric"), [(CHOICE, "option_letter"), (YES_NO, "exact_match")])
+def test_a_card_that_contradicts_every_row_is_told_or_refused(
+    said: AnswerFormat, metric: str, tmp_path: Path
+) -> None:
+    source = write(tmp_path / "rows.json", colours(40))
+    wrong = {"name": "odd", "answer_format": said, "metric": metric}
+    (note,) = rewrite_dataset(source, tmp_path / "out", wrong).notes
+    assert f"the card says {said.value}, and 0 of 40 answers look like it" in note
+    assert "(short_answer 40)" in note
+    with pytest.raises(InputRefused, match="Correct the card's answer_format"):
+        rewrite_dataset(source, tmp_path / "strict", wrong, strict=True)
+    assert not (tmp_path / "strict").exists()
+
+
+def test_a_mixed_task_does_not_contradict_its_card(tmp_path: Path) -> None:
+    rows = [row(f"y{n}", f"Is it {n}?", "yes") for n in range(40)]
+    assert rewrite_dataset(write(tmp_path / "a.json", rows), tmp_path / "a", card()).notes == []
+    wrong = {"name": "odd", "answer_format": YES_NO, "metric": "exact_match"}
+    source = write(tmp_path / "b.json", [*rows[:2], *colours(38)])
+    assert rewrite_dataset(source, tmp_path / "b", wrong, strict=True).notes == []
