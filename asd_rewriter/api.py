@@ -47,7 +47,7 @@ class DatasetReport(RewriteReport):
     rows: int
     bad_rows: dict[str, int]
     bad_spots: list[BadSpot]
-    notes: list[str] = []
+    notes: list[str]
     kind: Kind
     card: TaskCard
     plan: RewritePlan
@@ -75,8 +75,8 @@ def rewrite_dataset(
     `report.json`, `changes.jsonl` (each rewritten turn before and after) and `card.json` lie beside
     it. Without a card one is made from the rows (`detect_card`). `formats` are the target formats'
     shares, `unit` is "turn" or "sample" (`RewritePlan`); `rewriter` makes another rewriter than
-    rules. Bad rows are written through unchanged and counted; `strict` refuses them, and a card that
-    contradicts the rows.
+    rules. Bad rows are written through unchanged and counted; `strict` refuses them, and a card
+    that contradicts the rows.
 
     Raises InputRefused, OutputRefused, and ValidationError for a wrong plan or card. Whatever is
     raised (also by `on_progress`, to cancel), `out` is not there afterwards.

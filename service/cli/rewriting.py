@@ -151,7 +151,7 @@ def rewrite(
         context.fail(f"cannot write {out}: {error.strerror or error}. Nothing was left there.")
     if as_json:
         return context.print_json(report.model_dump(mode="json"))
-    show(report, out)
+    show(report, out, llm.cache_path if engine == "llm" else None)
 
 
 def _read_card(path: Path | None) -> TaskCard | None:

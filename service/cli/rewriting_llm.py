@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ import typer
 
 if TYPE_CHECKING:
     from asd_rewriter.cards import TaskCard
+    from asd_rewriter.images import ImageChecker
     from asd_rewriter.llm.rewriter import LlmRewriter
     from asd_rewriter.llm.settings import LlmSettings
     from asd_rewriter.rewriter import Rewriter
@@ -82,24 +83,64 @@ class LlmOptions:
                 param_hint="--llm-url",
             ) from error
 
-    def _rewriter(self, card: TaskCard, settings: LlmSettings) -> LlmRewriter:
+    @property
+    def cache_path(self) -> Path:
+        """The file that keeps the endpoint's answers."""
+        return self.cache or self.out.with_name(f"{self.out.name}.cache.db")
+
+    @contextmanager
+    def _rewriter(self, card: TaskCard, settings: LlmSettings) -> Iterator[LlmRewriter]:
+        from asd_rewriter.images import ImageChecker
         from asd_rewriter.llm.rewriter import LlmRewriter
 
-        cache = self.cache or self.out.with_name(f"{self.out.name}.cache.db")
-        return LlmRewriter(card, self.seed, settings, self._image, cache)
+        is_new, asked = not self.cache_path.exists(), False
+        try:
+            with (
+                ImageChecker() as checker,
+                LlmRewriter(
+                    card, self.seed, settings, Images(self.image_root, checker), self.cache_path
+                ) as rewriter,
+            ):
+                try:
+                    yield rewriter
+                finally:
+                    asked = rewriter.spent.calls > 0
+        finally:
+            if is_new and not asked:
+                self.cache_path.unlink(missing_ok=True)
 
-    def _image(self, name: str) -> bytes:
+
+@dataclass
+class Images:
+    """Loads the rows' images; `root` is the folder that their paths begin in."""
+
+    root: Path | None
+    checker: ImageChecker
+    _good: set[str] = field(default_factory=set)
+
+    def __call__(self, name: str) -> bytes:
+        """Return an image's bytes. Raises InputRefused for one that no model could see."""
         from asd_rewriter.sources.errors import InputRefused
 
-        if self.image_root is None:
+        if self.root is None:
             raise InputRefused(
                 f"the rows have images, such as {name}, and the model is to see them. Name their "
                 "folder with --image-root."
             )
-        path = (self.image_root / name).resolve()
-        if not path.is_relative_to(self.image_root.resolve()) or not path.is_file():
+        path = (self.root / name).resolve()
+        if not path.is_relative_to(self.root.resolve()) or not path.is_file():
             raise InputRefused(
-                f"image {name} is not in {self.image_root}. Name the folder that the rows' image "
+                f"image {name} is not in {self.root}. Name the folder that the rows' image "
                 "paths begin in with --image-root."
             )
-        return path.read_bytes()
+        data = path.read_bytes()
+        if name not in self._good:
+            if rule := self.checker.check(data).rule:
+                limits = self.checker.limits
+                raise InputRefused(
+                    f"image {name} in {self.root} is not sent: {rule}. An image is JPEG, PNG or "
+                    f"WebP, with at most {limits.max_bytes:,} bytes and {limits.max_pixels:,} "
+                    "pixels. Replace it, or take out its rows."
+                )
+            self._good.add(name)
+        return data

@@ -50,8 +50,11 @@ def progress() -> Iterator[Callable[[str, int, int | None], None]]:
         yield tell
 
 
-def show(report: DatasetReport, out: Path) -> None:
-    """Print what a rewriting did, what stayed as it was and why, and the next step."""
+def show(report: DatasetReport, out: Path, cache: Path | None) -> None:
+    """Print what a rewriting did, what stayed as it was and why, and the next step.
+
+    `cache`: the file with a model's answers, if one was asked.
+    """
     if report.detection is not None:
         _show_detection(report.detection)
     body = [
@@ -71,6 +74,27 @@ def show(report: DatasetReport, out: Path) -> None:
     if report.bad_rows:
         _show_bad_rows(report)
     _say(f"written to {out}: {', '.join(sorted(it.name for it in out.iterdir()))}")
+    if cache is not None:
+        _show_undone(report, out, cache)
+    _show_next(report, out)
+
+
+def _show_undone(report: DatasetReport, out: Path, cache: Path) -> None:
+    _say(f"the model's answers are kept in {cache}")
+    reasons = {name.rpartition(":")[2] for name in report.rejects}
+    if "budget_spent" in reasons:
+        _say("not done: the budget was spent before all was asked. To go on, repeat the command "
+             f"with --cache {cache}, --out {out}-2 and a larger budget (what was spent before "
+             "counts): what the cache holds is not asked again")  # fmt: skip
+    elif report.requested and not report.converted:
+        _say("not done: no answer of the model was of use. Try another --llm-model; what this one "
+             f"answered is not asked again while {cache} is there")  # fmt: skip
+
+
+def _show_next(report: DatasetReport, out: Path) -> None:
+    if report.requested and not report.converted:
+        return _say(f"nothing was rewritten: {out} holds the rows of the input in their own "
+                    "formats, and to train on them is no ASD")  # fmt: skip
     _say(f"next: look at {out / 'changes.jsonl'}, then train on the set, or pack it with its "
          "images and submit it with 'retain task submit'")  # fmt: skip
 

@@ -13,7 +13,7 @@ from asd_rewriter.llm.settings import LlmSettings
 from asd_rewriter.planning import Planner
 from service.cli import context
 from tests.asd_rewriter.conftest import card, png, row
-from tests.asd_rewriter.llm.endpoint import Endpoint
+from tests.asd_rewriter.llm.endpoint import Endpoint, Say
 from tests.asd_rewriter.sources.test_dataset import colours, read, write
 from tests.service.test_cli import retain, said
 
@@ -177,18 +177,56 @@ def test_a_model_rewrites_and_is_asked_once(source: Path, monkeypatch: pytest.Mo
         (["--llm-key-env", "NO_SUCH_KEY"], "the variable NO_SUCH_KEY is not set"),
         (["--llm-url", "ftp://x"], "base_url must be like http://host:8000/v1"),
         ([], "Name their folder with --image-root"),
+        (["--image-root", "texts"], ".jpg in texts is not sent: image_"),
         (["--image-root", "."], ".jpg is not in ."),
     ],
 )
 def test_what_a_model_lacks_is_named(source: Path, options: list[str], said_is: str) -> None:
     _with_images(source)
+    Path("texts").mkdir()
+    for it in json.loads(source.read_text()):
+        Path("texts", it["image"]).write_text("no image")
     with Endpoint() as endpoint:
         given = ["--engine", "llm", "--llm-url", endpoint.url, "--llm-model", "m"]
         given += ["--card", "card.json", *options]
         answer = retain("rewrite", str(source), "--out", "out", *given)
     assert answer.exit_code in (1, 2)
     assert said_is in said(answer)
-    assert not Path("out").exists()
+    assert endpoint.calls == 0
+    assert not list(Path().glob("out*"))
+
+
+def _asking(endpoint: Endpoint, *options: str) -> list[str]:
+    return ["--engine", "llm", "--llm-url", endpoint.url, "--llm-model", "m",
+            "--image-root", "pictures", "--card", "card.json", *options]  # fmt: skip
+
+
+def test_a_spent_budget_is_told_with_the_way_to_go_on(source: Path) -> None:
+    _with_images(source)
+    with Endpoint() as endpoint:
+        answer = retain("rewrite", str(source), *_asking(endpoint, "--budget-calls", "2",
+                        "--formats", "brief_explanation=1", "--out", "out"))  # fmt: skip
+        told = said(answer)
+        assert "2 of 100 turns rewritten" in told
+        assert "the model's answers are kept in out.cache.db" in told
+        way_on = ("--cache", "out.cache.db", "--out", "out-2")
+        assert f"repeat the command with {' '.join(way_on[:2])}, {' '.join(way_on[2:])}" in told
+        again = retain("rewrite", str(source), *_asking(endpoint, "--budget-calls", "90",
+                       "--formats", "brief_explanation=1", *way_on))  # fmt: skip
+    assert "20 of 100 turns rewritten" in said(again)
+    assert "not done" not in said(again)
+    assert endpoint.calls == 20
+
+
+def test_nothing_rewritten_is_nothing_to_train_on(source: Path) -> None:
+    _with_images(source)
+    with Endpoint(lambda request: Say("I cannot see it")) as endpoint:
+        answer = retain("rewrite", str(source), *_asking(endpoint, "--out", "out",
+                        "--formats", "brief_explanation=1"))  # fmt: skip
+    told = said(answer)
+    assert "not done: no answer of the model was of use. Try another --llm-model" in told
+    assert "nothing was rewritten: out holds the rows of the input" in told
+    assert "train on the set" not in told
 
 
 def test_an_endpoint_that_is_down_leaves_no_half_set(
