@@ -96,18 +96,21 @@ def _check_key(key: str, source: str) -> str:
 
 
 @contextmanager
-def connect() -> Iterator[RetainClient]:
-    """Yield a client; an error answer ends the command with its message and exit code 1."""
+def connect(lead: str = "") -> Iterator[RetainClient]:
+    """Yield a client; an error answer ends the command with its message and exit code 1.
+
+    `lead` is said before it: what makes this command ask a service at all.
+    """
     key = find_key(target.url, target.state_dir)
     client = RetainClient(target.url, key)
     try:
         yield client
     except ApiError as error:
         message = _no_key() if error.status == 401 and not key else error.message
-        fail(f"{error.code}: {message}", error.request_id)
+        fail(f"{lead}{error.code}: {message}", error.request_id)
     except httpx.TransportError as error:
         fail(
-            f"nobody answers at {target.url} ({error}). "
+            f"{lead}nobody answers at {target.url} ({error}). "
             "Start the service with 'retain serve', or name another one with --url."
         )
     finally:

@@ -105,9 +105,10 @@ def report(
 def _report_version(version: str, output: Path | None, as_json: bool) -> None:
     from asd_rewriter.output import write_whole
 
-    stream, _, number = version.partition("@")
+    stream, named, number = version.partition("@")
+    lead = "" if named else f"no folder or file is called {version}; of a stream of that name: "
     path = f"/v1/streams/{part(stream)}/versions/{part(number or 'production')}/report"
-    with refusing(), ended_cleanly(output), connect() as client:
+    with refusing(), ended_cleanly(output), connect(lead) as client:
         check_outputs(None, output)
         if output is not None:
             write_whole(output, client.text(path, format="html"))

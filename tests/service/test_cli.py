@@ -243,6 +243,20 @@ def test_a_page_that_cannot_be_written_is_named(serve: Serve, tmp_path: Path) ->
     assert (again.exit_code, "nothing is overwritten" in said(again)) == (1, True)
 
 
+@pytest.mark.parametrize("status", [401, 404, None])
+def test_a_report_on_nothing_says_first_what_is_not_there(serve: Serve, status: int | None) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if status is None:
+            raise httpx.ConnectError("refused")
+        return httpx.Response(status, json={"error": {"code": "odd", "message": "no"}})
+
+    serve(answer)
+    told = retain("report", "nosuch")
+    assert told.exit_code == 1
+    assert said(told).startswith("error no folder or file is called nosuch; of a stream")
+    assert "no folder or file" not in said(retain("report", "demo@3"))
+
+
 @pytest.mark.parametrize("key", ["ключ", "rtk_a\x7fb", "two words"])
 def test_a_key_that_no_header_can_carry_is_refused(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, key: str
