@@ -71,6 +71,13 @@ def home(request: Request, services: ServicesDep, visitor: Visitor) -> Response:
     return _page(request, "home.html", context)
 
 
+@pages.get("/ui")
+@pages.get("/ui/")
+def home_by_another_name() -> Response:
+    """Lead to the home page what people type."""
+    return RedirectResponse("/", 303)
+
+
 @pages.get("/ui/streams/{stream}")
 def stream_page(stream: str, request: Request, services: ServicesDep, visitor: Visitor) -> Response:
     """Show one stream: aliases, versions, the accuracy matrix, the journal."""

@@ -80,6 +80,12 @@ def test_pages_load_nothing_from_elsewhere(signed_in: TestClient) -> None:
     assert signed_in.get("/static/..%2Froutes.py").status_code == 404
 
 
+@pytest.mark.parametrize("typed", ["/ui", "/ui/"])
+def test_what_people_type_leads_home(signed_in: TestClient, typed: str) -> None:
+    page = signed_in.get(typed)
+    assert (page.status_code, page.url.path) == (200, "/")
+
+
 def test_sessions_end(monkeypatch: pytest.MonkeyPatch) -> None:
     sessions, clock = Sessions(), [100.0]
     monkeypatch.setattr("service.dashboard.sessions.time.monotonic", lambda: clock[0])
