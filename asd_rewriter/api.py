@@ -121,8 +121,9 @@ def detect_card(source: Source, tell: Tell) -> Detection:
     try:
         return detector.detection(source.name)
     except ValueError as error:
+        places = ", ".join(map(str, source.paths[:3]))
         raise InputRefused(
-            f"no good row was found, so no format can be told: {_first_problem(source)}"
+            f"no good row was found in {places}, so no format can be told: {_first_problem(source)}"
         ) from error
 
 

@@ -25,6 +25,11 @@ class Source(Protocol):
     """A dataset; its rows come in order, as often as wanted, in memory that does not grow."""
 
     @property
+    def paths(self) -> tuple[Path, ...]:
+        """Where it is read from."""
+        ...
+
+    @property
     def kind(self) -> Kind:
         """How the dataset is kept."""
         ...

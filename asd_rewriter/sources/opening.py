@@ -23,6 +23,8 @@ def open_source(path: Path) -> Source:
         return JsonFiles((task,), json_kind(task), path.resolve().name)
     if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
         return _hub_source((path,), path.resolve().name)
+    if (path / "train" / "state.json").is_file():  # a result of rewriting
+        return _hub_source((path / "train",), path.resolve().name)
     if files := _data_files(path, "parquet"):
         return _hub_source(files, path.resolve().name)
     if files := _data_files(path, "jsonl"):

@@ -134,8 +134,8 @@ class SourceSamples:
         self._marks = marks
         if self.strict and self.bad.total:
             raise InputRefused(_strict_refusal(self.bad, self.rows))
-        if self.strict and (problem := contradiction(self.card, self.native)):
-            raise InputRefused(problem)
+        if self.strict and (odd := contradiction(self.card, self.native)):
+            raise InputRefused(odd)
 
     def _again(self, marks: bytearray) -> Iterator[SourceSample]:
         for row, mark in zip(self.source.rows(), marks, strict=False):

@@ -349,3 +349,9 @@ def test_a_mixed_task_does_not_contradict_its_card(tmp_path: Path) -> None:
     wrong = {"name": "odd", "answer_format": YES_NO, "metric": "exact_match"}
     source = write(tmp_path / "b.json", [*rows[:2], *colours(38)])
     assert rewrite_dataset(source, tmp_path / "b", wrong, strict=True).notes == []
+
+
+def test_a_dataset_without_a_good_row_is_named(tmp_path: Path) -> None:
+    source = write(tmp_path / "changes.jsonl", [{"key": "1"}])
+    with pytest.raises(InputRefused, match=r"no good row was found in .*changes.jsonl, so no"):
+        rewrite_dataset(source, tmp_path / "out")

@@ -77,6 +77,13 @@ def test_json_becomes_a_folder_and_back(tmp_path: Path) -> None:
     assert plain == rows
 
 
+def test_a_result_is_read_again(tmp_path: Path) -> None:
+    rewrite_dataset(write(tmp_path / "a.json", colours(10)), tmp_path / "b", card(), kind=Kind.HF)
+    report = rewrite_dataset(tmp_path / "b", tmp_path / "c", card(), 0)
+    assert (report.kind, report.rows, report.bad_rows) == (Kind.HF, 10, {})
+    assert rows_of(tmp_path / "c") == rows_of(tmp_path / "b")
+
+
 def test_what_a_folder_cannot_hold_is_refused(tmp_path: Path) -> None:
     for name, odd, message in (("a", [3], "row 3 is a number"), ("b", [{"id": ["x"]}], "row 3")):
         source = write(tmp_path / f"{name}.jsonl", [*colours(2), *odd])
