@@ -15,7 +15,7 @@ from asd_rewriter.errors import OutputRefused
 from asd_rewriter.formats import AnswerFormat
 from asd_rewriter.limits import RowLimits
 from asd_rewriter.mix import RewriteStream, RewrittenSample
-from asd_rewriter.output import staged
+from asd_rewriter.output import check_outside, staged
 from asd_rewriter.plan import RewritePlan
 from asd_rewriter.readers import RawRow
 from asd_rewriter.report import RewriteReport
@@ -89,6 +89,7 @@ def rewrite_dataset(
     card = None if card is None else TaskCard.model_validate(card)
     rows = open_source(Path(source))
     kept = rows.kind if kind is None else _kind(kind)
+    check_outside(Path(out), Path(source))
     with _few_collections(), staged(Path(out)) as folder:
         detection = None
         if card is None:

@@ -80,6 +80,15 @@ def check_free(out: Path) -> None:
         raise OutputRefused(f"{out} is not empty, and nothing is overwritten. Name a new folder.")
 
 
+def check_outside(out: Path, read: Path) -> None:
+    """Raise OutputRefused if `out` lies in a folder that is read: it would be, the next time."""
+    if read.is_dir() and out.resolve().is_relative_to(read.resolve()):
+        raise OutputRefused(
+            f"{out} is inside {read}, which is read, and would be read with it the next time. Name "
+            "a folder elsewhere with --out."
+        )
+
+
 def _write_beside(path: Path, text: str) -> None:
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.part-", dir=path.parent)
     try:

@@ -55,7 +55,7 @@ def evaluate(
     from eval.api import score_run
 
     with refusing(), ended_cleanly(out), progress() as tell:
-        check_outputs(out)
+        check_outputs(predictions, out)
         scored = score_run(
             predictions,
             source_of(references),

@@ -79,7 +79,7 @@ def report(
     from eval.api import report_run
 
     with refusing(FOLDER_HINT), ended_cleanly(out, output), progress() as tell:
-        check_outputs(out, output)
+        check_outputs(Path(version), out, output)
         found = report_run(
             version,
             source_of(references),
@@ -103,14 +103,14 @@ def report(
 
 
 def _report_version(version: str, output: Path | None, as_json: bool) -> None:
-    from asd_rewriter.output import write_whole
+    from asd_rewriter.output import check_free_file, write_whole
 
     stream, named, number = version.partition("@")
     lead = "" if named else f"no folder or file is called {version}; of a stream of that name: "
     path = f"/v1/streams/{part(stream)}/versions/{part(number or 'production')}/report"
     with refusing(), ended_cleanly(output), connect(lead) as client:
-        check_outputs(None, output)
         if output is not None:
+            check_free_file(output)
             write_whole(output, client.text(path, format="html"))
         if as_json:
             return print_json(client.get(path))

@@ -117,11 +117,12 @@ def progress() -> Iterator[Callable[[str, int, int], None]]:
         )
 
 
-def check_outputs(out: Path | None, output: Path | None = None) -> None:
-    """Refuse a folder or a file that could not be written, before the work is done."""
-    from asd_rewriter.output import check_free, check_free_file
+def check_outputs(read: Path, out: Path | None, output: Path | None = None) -> None:
+    """Refuse what could not be written, or would be read next time, before the work is done."""
+    from asd_rewriter.output import check_free, check_free_file, check_outside
 
     if out is not None:
+        check_outside(out, read)
         check_free(out)
     if output is not None:
         check_free_file(output)

@@ -143,6 +143,13 @@ def test_a_page_overwrites_nothing(there: str, monkeypatch: pytest.MonkeyPatch) 
     assert Path("mine.jsonl").read_text() == "mine"
 
 
+@pytest.mark.parametrize("command", ["eval", "report"])
+def test_what_would_be_read_next_time_is_refused(command: str) -> None:
+    answer = retain(*run(command, "--out", "LLaVA/GQA/out"))
+    assert (answer.exit_code, "is inside LLaVA, which is read" in said(answer)) == (1, True)
+    assert not Path("LLaVA/GQA/out").exists()
+
+
 def test_a_full_disk_leaves_no_half_page(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

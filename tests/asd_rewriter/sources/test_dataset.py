@@ -355,3 +355,10 @@ def test_a_dataset_without_a_good_row_is_named(tmp_path: Path) -> None:
     source = write(tmp_path / "changes.jsonl", [{"key": "1"}])
     with pytest.raises(InputRefused, match=r"no good row was found in .*changes.jsonl, so no"):
         rewrite_dataset(source, tmp_path / "out")
+
+
+def test_a_result_is_not_put_where_it_would_be_read(tmp_path: Path) -> None:
+    write(tmp_path / "in/rows.jsonl", colours(4))
+    with pytest.raises(OutputRefused, match=r"in/data is inside .*/in, which is read"):
+        rewrite_dataset(tmp_path / "in", tmp_path / "in/data", card())
+    assert rewrite_dataset(tmp_path / "in/rows.jsonl", tmp_path / "in/out", card()).rows == 4
