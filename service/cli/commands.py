@@ -70,7 +70,11 @@ def stream_create(
         float, typer.Option(callback=inputs.percent, help="Rows rewritten by ASD, in percent.")
     ] = 20.0,
     asd: inputs.Rewriting = None,
+    seed: inputs.Seed = None,
     gate: inputs.GatePolicy = None,
+    eval_limit: inputs.EvalLimit = None,
+    probe_limit: inputs.ProbeLimit = None,
+    future_tasks: inputs.FutureTasks = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Create a stream on a base model.
@@ -86,7 +90,11 @@ def stream_create(
         "hyperparameters": hyperparameters,
         "x_percent": x_percent,
         "asd": asd,
+        "seed": seed,
         "gate": gate,
+        "eval_limit": eval_limit,
+        "probe_limit": probe_limit,
+        "future_tasks": future_tasks,
     }
     with connect() as client:
         stream = client.create_stream(**{k: v for k, v in fields.items() if v not in (None, {})})

@@ -120,6 +120,19 @@ GatePolicy = Annotated[
         '{"max_drop_per_task": 5, "min_samples": 50}',
     ),
 ]
+Seed = Annotated[
+    int | None, typer.Option(min=0, max=2**31 - 1, help="Of rewriting and training (0).")
+]
+EvalLimit = Annotated[
+    int | None, typer.Option(min=1, max=100_000, help="Items per task a version is asked (200).")
+]
+ProbeLimit = Annotated[
+    int | None,
+    typer.Option(min=0, max=10_000, help="Lost answers per old task that are asked again (32)."),
+]
+FutureTasks = Annotated[
+    bool, typer.Option("--future-tasks", help="Ask earlier versions later tasks too.")
+]
 TaskOptions = Annotated[
     JsonObject,
     _json_option(

@@ -155,6 +155,23 @@ def test_a_base_folder_here_is_sent_as_an_absolute_path(serve: Serve, tmp_path: 
     assert sent == [str(tmp_path / "model"), "acme/model"]
 
 
+def test_numbers_of_a_stream_are_sent_only_if_given(serve: Serve) -> None:
+    sent: list[dict[str, Any]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(json.loads(request.content))
+        return httpx.Response(201, json={"base": "b"})
+
+    serve(answer)
+    create = ("stream", "create", "demo", "--base", "b")
+    numbers = ("--seed", "0", "--eval-limit", "9", "--probe-limit", "0", "--future-tasks")
+    assert retain(*create).exit_code == 0
+    assert retain(*create, *numbers).exit_code == 0
+    given = {"seed": 0, "eval_limit": 9, "probe_limit": 0, "future_tasks": True}
+    assert sent[1] == {**sent[0], **given}
+    assert not {"seed", "eval_limit", "probe_limit"} & sent[0].keys()
+
+
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Settings, dict[str, Any]]]:
     """What `retain serve` would have started."""

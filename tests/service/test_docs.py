@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
+from typer.main import get_command
 
 from eval.gate import GatePolicy
+from service.cli.commands import app
 from service.settings import Settings
 from service.streams.schemas import AsdOptions, StreamCreate, TaskOptions
 from trainer.catalog import METHODS
@@ -23,6 +26,12 @@ STREAMS = (DOCS / "streams.md").read_text(encoding="utf-8")
 )
 def test_every_setting_is_on_the_page(model: type[BaseModel]) -> None:
     assert [name for name in model.model_fields if f"`{name}`" not in STREAMS] == []
+
+
+def test_a_stream_is_created_with_any_setting_by_command() -> None:
+    command: Any = get_command(app)
+    create = command.commands["stream"].commands["create"]
+    assert {it.name for it in create.params} >= set(StreamCreate.model_fields)
 
 
 @pytest.mark.parametrize("model", [Hyperparameters, GatePolicy])
