@@ -139,7 +139,7 @@ def test_missing_results_are_named_with_the_file_expected(
 
 
 def test_a_report_says_what_was_assumed_of_the_folder(tmp_path: Path) -> None:
-    tasks = ("ScienceQA", "TextVQA")
+    tasks = ("TextVQA", "GQA")
     annotations(tmp_path / "a", tasks)
     for task in tasks:
         for stage in (1, 2):
