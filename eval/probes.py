@@ -184,11 +184,10 @@ class _Maker:
         """Return the task's labels, or the right answer among a seeded sample of the others."""
         if len(self._pool) <= POOL_SIZE and answer in self._pool:
             return self._pool
-        others = [it for it in self._pool if it not in item.references]
-        drawn = Random(f"{self._seed}:{item.digest}").sample(
-            others, min(len(others), POOL_SIZE - 1)
-        )
-        return sorted([answer, *drawn])
+        size = min(len(self._pool), POOL_SIZE - 1 + len(item.references))
+        drawn = Random(f"{self._seed}:{item.digest}").sample(self._pool, size)
+        others = [it for it in drawn if it not in item.references]
+        return sorted([answer, *others[: POOL_SIZE - 1]])
 
 
 def _probe(item: EvalItem, kind: ProbeKind, **changes: object) -> Probe:

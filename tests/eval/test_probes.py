@@ -71,6 +71,27 @@ class TestShortAnswers:
         assert "answer 0" in first.constraint.choice
         assert set(first.constraint.choice) != set(second.constraint.choice)
 
+    def test_a_sample_depends_on_task_item_and_seed_alone(self):
+        items = [item(k, f"answer {k}") for k in range(500)]
+
+        def drawn(asked, task_items, seed=0):
+            return build_probes(asked, task_items, card(), [ProbeKind.FORCED], seed)[-1].constraint
+
+        alone = drawn(items[:1], items)
+        assert drawn(items[1::-1], items[::-1]) == alone
+        assert drawn(items[:1], items, seed=1) != alone
+
+    def test_no_other_accepted_answer_is_drawn(self):
+        items = [item(k, f"answer {k}") for k in range(100)]
+        accepted = tuple(f"answer {k}" for k in range(60))
+        voted = item(0).model_copy(update={"references": accepted})
+        lenient, forced = build_probes(
+            [voted], items, card(), [ProbeKind.LENIENT, ProbeKind.FORCED]
+        )
+
+        assert set(forced.constraint.choice) & set(accepted) == {"answer 0"}
+        assert set(lenient.rivals) == {f"answer {k}" for k in range(60, 100)}
+
     def test_an_answer_too_long_to_be_forced_is_not(self):
         items = [item(0, "x" * (MAX_CHOICE_LENGTH + 1)), *colour_items()]
 
