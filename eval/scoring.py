@@ -29,7 +29,7 @@ class TaskScores(BaseModel):
     Args:
         task: its name.
         metric: how it was scored.
-        scorer: name, rule version and mode, such as `vqa_soft-1-fixed`.
+        scorer: name, rule version and mode, such as `vqa_soft-2-fixed`.
         scores: in [0, 1], by item digest; items that ask the same share one entry.
         accuracy: in points, 0 to 100: the mean over the items, or the whole set's figure up to 100.
         n: the number of items.

@@ -21,4 +21,4 @@ def upper(text: str) -> str:
 
 
 FIXED = equality(normalise)
-SCORER = Scorer(FIXED, equality(upper, empty=True), or_said(FIXED))
+SCORER = Scorer(FIXED, equality(upper, empty=True), or_said(FIXED), version=2)

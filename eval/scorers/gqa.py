@@ -18,4 +18,4 @@ def _published(item: EvalItem) -> Bound:
     return lambda answer: 1.0 if answer.strip().rstrip(".").lower() in accepted else 0.0
 
 
-SCORER = Scorer(FIXED, _published, or_said(FIXED))
+SCORER = Scorer(FIXED, _published, or_said(FIXED), version=2)

@@ -64,4 +64,4 @@ def _one(truth: str, said: str, for_states: bool) -> float:
     return float(truth in said)
 
 
-SCORER = Scorer(_fixed, _published)
+SCORER = Scorer(_fixed, _published, version=2)

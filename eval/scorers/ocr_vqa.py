@@ -19,4 +19,4 @@ def _published(item: EvalItem) -> Bound:
     return lambda answer: float(GIVING_UP not in answer and answer.strip().lower() in accepted)
 
 
-SCORER = Scorer(FIXED, _published, or_said(FIXED))
+SCORER = Scorer(FIXED, _published, or_said(FIXED), version=2)

@@ -116,4 +116,4 @@ def _nothing_against(answer: str, said: Sayings) -> bool:
     return not denies(words, ()) and not said.names_rival(words)
 
 
-SCORER = Scorer(_fixed, _by(published_letter_of, PUBLISHED_LETTERS), _lenient)
+SCORER = Scorer(_fixed, _by(published_letter_of, PUBLISHED_LETTERS), _lenient, version=2)

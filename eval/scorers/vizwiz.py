@@ -9,4 +9,4 @@ from __future__ import annotations
 from eval.scorers.binding import Scorer, equality, or_said
 from eval.scorers.exact_match import FIXED, upper
 
-SCORER = Scorer(FIXED, equality(upper, empty=True), or_said(FIXED))
+SCORER = Scorer(FIXED, equality(upper, empty=True), or_said(FIXED), version=2)

@@ -131,4 +131,4 @@ def _lenient(item: EvalItem, rivals: Collection[str]) -> Bound:
     return score
 
 
-SCORER = Scorer(_fixed, _published, _lenient)
+SCORER = Scorer(_fixed, _published, _lenient, version=2)

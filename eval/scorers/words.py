@@ -1,7 +1,8 @@
 """Words of answers: what the lenient and the containment rules compare.
 
 A text becomes lower-case words with the clause each stands in. Number words up to twelve become
-digits. All patterns are linear in the text, which may be hostile.
+digits, and a number loses a comma before exactly three digits: 1,500 is 1500, 1,5 is not 15. All
+patterns are linear in the text, which may be hostile.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def test_scores_are_given_by_item_with_what_made_them():
     assert (found.task, found.metric, found.scorer) == (
         "colours",
         "exact_match",
-        "exact_match-1-lenient",
+        "exact_match-2-lenient",
     )
     assert (found.accuracy, found.n) == (50.0, 2)
 

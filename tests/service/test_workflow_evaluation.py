@@ -178,7 +178,7 @@ def test_scores_are_kept_beside_the_answers(plane: Plane) -> None:
         scores = list(session.scalars(select(ScoreRow)))
         keys = set(session.scalars(select(PredictionRow.key)))
     assert len(scores) == 60  # @1 and the base
-    assert {row.scorer for row in scores} == {"exact_match-1-fixed"}
+    assert {row.scorer for row in scores} == {"exact_match-2-fixed"}
     assert {row.score for row in scores} == {1.0}
     assert {row.prediction_key for row in scores} == keys
 
@@ -369,7 +369,7 @@ def test_cells_by_an_older_scorer_are_scored_anew_without_asking(plane: Plane) -
 
     with plane.db.read() as session:
         cells = {(it.scorer, it.accuracy, it.n) for it in session.scalars(select(CellRow))}
-    assert cells == {("exact_match-1-fixed", 100.0, 4)}
+    assert cells == {("exact_match-2-fixed", 100.0, 4)}
     assert len(plane.asked) == 5 * 4  # the new row, and the new task by base and parent
 
 

@@ -75,7 +75,7 @@ def test_a_run_becomes_a_report(results: Path, reading: Reading) -> None:
     assert changes == pytest.approx({"one": -20, "two": -20, None: -20})
     assert {it.task for it in found.report.worst_items} == {"one", "two"}
     assert found.notes[0].startswith("read as CoIN results: 3 tasks, 4 stages, 7 files")
-    assert "exact_match-1-fixed" in json.loads(found.json())["training"]["scorers"]
+    assert "exact_match-2-fixed" in json.loads(found.json())["training"]["scorers"]
 
 
 def test_changes_since_learning_are_paired_with_the_stage_that_learned(
@@ -247,7 +247,7 @@ def test_published_rules_keep_their_quirks(tmp_path: Path) -> None:
     merged(tmp_path / "r/ImageNet/Finetune", "ImageNet", {"1": "", "2": "b"})
     published = score_run(tmp_path / "r", tmp_path / "a", mode="published").table()
     fixed = score_run(tmp_path / "r", tmp_path / "a").table()
-    assert [row.scorer for row in published] == ["class_name-2-published", "gqa-1-published"]
+    assert [row.scorer for row in published] == ["class_name-2-published", "gqa-2-published"]
     assert [row.points for row in published] == [100.0, 50.0]  # an empty answer is in any label
     assert [row.points for row in fixed] == [50.0, 50.0]
     assert [row.empty for row in fixed] == [1, 0]

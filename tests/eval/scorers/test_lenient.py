@@ -51,7 +51,9 @@ def test_a_wrong_or_doubtful_answer_is_not(metric, answer):
     [
         ("2", "There are two cars.", 1), ("two", "2", 1), ("2", "2 or 3", 0), ("2", "12", 0),
         ("2", "2.5", 0), ("2", "-2", 0), ("2", "between 1 and 2", 0), ("2", "more than 2", 0),
-        ("2", "2 cars, 3 trucks", 0), ("1,000", "1000", 1), ("2", "2 million", 0),
+        ("2", "2 cars, 3 trucks", 0), ("1,000", "1000", 1), ("15", "It is 1,5", 0),
+        ("15", "1,5", 0), ("1500", "It is 1,500.", 1), ("1,5", "It is 1,5.", 1),
+        ("2", "2 million", 0),
         ("yes", "Yes, it is.", 1), ("yes", "yes", 1), ("yes", "Yes it does not matter", 1),
         ("no", "No, there is not.", 1), ("no", "There is no car", 0), ("yes", "no", 0),
         ("yes", "yes and no", 0), ("yes", "Yes or no", 0), ("no", "no, yes", 0),
