@@ -74,7 +74,7 @@ class Worker:
         """Return the next answer, or None when none comes in `seconds`.
 
         Raises:
-            EngineGone: if the worker was killed from outside.
+            EngineGone: if the worker was killed from outside, or stopped answering for good.
             EngineRefused: if it cannot use what it was given.
             WorkerOutOfMemory: if memory did not suffice.
             WorkerFailed: if it ended in any other way, or answers in another language.
@@ -142,12 +142,18 @@ class Worker:
         return kind(f"the offline worker says: {problem['message']} {way_out}")
 
     def _ended(self) -> EngineError:
-        assert self._process is not None
-        try:
-            code = self._process.wait(_END_SECONDS)
-        except subprocess.TimeoutExpired:  # it says nothing any more but does not end
-            code = -signal.SIGKILL
+        process = self._process
+        assert process is not None
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_END_SECONDS)
+        runs_on = process.returncode is None
         self.close()
+        code = process.returncode  # its own if it was about to end
+        if runs_on and code == -signal.SIGKILL:
+            return EngineGone(
+                f"the offline worker closed its output but ran on for {_END_SECONDS} s, so it was "
+                f"ended; {self._tail()}. Resume: answers that arrived are kept."
+            )
         if code < 0:
             return EngineGone(
                 f"the offline worker was ended by signal {-code}, perhaps for lack of memory; "
