@@ -223,6 +223,7 @@ def test_evidence_that_is_none_is_refused(before, after, more):
         {"max_drop_per_task": -1},
         {"min_samples": 0},
         {"max_samples": 0},
+        {"confidence": 0.99995},
         {"confidence": 1},
         {"confidence": 0.4},
         {"max_drop": 5},
@@ -232,6 +233,12 @@ def test_evidence_that_is_none_is_refused(before, after, more):
 def test_a_wrong_policy_is_refused(wrong):
     with pytest.raises(ValidationError):
         GatePolicy(**wrong)
+
+
+def test_the_highest_confidence_is_judged():
+    checks = verdict(policy=GatePolicy(confidence=0.9999), a=pairs(1000, more=9)).checks
+
+    assert -5 < checks[0].lower < 0
 
 
 def test_a_policy_and_a_verdict_stored_before_there_were_bounds_are_still_read():

@@ -52,6 +52,10 @@ def test_all_lost_bounds_nothing_and_an_error_of_one_half_is_the_mean_with_the_w
     assert bound([0.2, 0.7, 0.9], alpha=0.5) == pytest.approx((0.2 + 0.7 + 0.9) / 4)
 
 
+def test_an_error_that_is_nothing_beside_1_still_bounds():
+    assert 0 < bound([1.0] * 50, alpha=1e-17) < bound([1.0] * 50, alpha=1e-4)
+
+
 def test_bounds_of_many_at_once_are_those_of_each():
     counts = np.array([[3, 90, 7], [0, 50, 0]])
 
