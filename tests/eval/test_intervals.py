@@ -117,6 +117,13 @@ def test_many_soft_scores_are_tested_as_by_flips(monkeypatch, shift):
     assert normal == pytest.approx(paired_change(before, after).p_value, abs=0.015)
 
 
+def test_a_clear_loss_of_many_soft_scores_has_a_smaller_p_value_than_flips_can_show():
+    sizes = np.random.default_rng(5).uniform(0.1, 0.9, 2001)
+
+    assert paired_change(*sides([(d, 0.0) for d in sizes])).p_value < 1e-9
+    assert paired_change(*sides([(d, 0.0) for d in sizes[1:]])).p_value == 1 / 10_001
+
+
 def test_soft_tests_are_not_alarmed_by_chance_and_see_what_is_there():
     draw = np.random.default_rng(3)
     levels = np.array([0, 0.3, 0.6, 0.9, 1.0])
