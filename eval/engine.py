@@ -189,4 +189,4 @@ async def _merged(
 
 
 def _excerpt(response: httpx.Response) -> str:
-    return " ".join(response.text[:300].split())
+    return " ".join(response.text[:300].replace("\0", "").split())

@@ -252,6 +252,14 @@ class TestFailures:
         with pytest.raises(kind):
             predict_all(predictor, [item(1)])
 
+    def test_what_is_told_of_a_body_can_be_stored(self, server, monkeypatch):
+        predictor = engine(server)
+        reply = httpx.MockTransport(lambda _: httpx.Response(200, content=b"no\0text"))
+        monkeypatch.setattr(predictor, "_client", lambda: httpx.AsyncClient(transport=reply))
+
+        with pytest.raises(EngineRefused, match="no chat completion: notext"):
+            predict_all(predictor, [item(1)])
+
     def test_an_empty_answer_is_an_answer(self):
         with serving(lambda prompt: None) as silent:
             (found,) = predict_all(engine(silent), [item(1)])
