@@ -258,17 +258,19 @@ def test_a_new_build_is_not_mixed_with_more_answers_of_an_old_one(plane: Plane) 
     assert (change["parent"]["accuracy"], change["parent"]["n"], change["now"]["n"]) == (0, 10, 10)
 
 
-@pytest.mark.parametrize("odd", ["answer 1\0", "\ud83d"])
-def test_odd_characters_of_an_answer_are_stored_as_they_are_scored(plane: Plane, odd: str) -> None:
+@pytest.mark.parametrize(("odd", "points"), [("\0", 100.0), ("\ud83d", 0.0)])
+def test_odd_characters_of_an_answer_are_stored_as_they_are_scored(
+    plane: Plane, odd: str, points: float
+) -> None:
     learned(plane, gate=GENEROUS, eval_limit=4, probe_limit=0)
-    plane.answer = lambda model, item: odd
+    plane.answer = lambda model, item: item.references[0] + odd
 
     job = plane.wait(plane.submitted("shapes"))
 
     assert job["state"] == "succeeded", job
     change = record(plane, 2, "report")["changes"][0]
-    told = change["now"]["accuracy"] - change["parent"]["accuracy"]
-    assert told == change["paired"]["change"]
+    assert (change["parent"]["accuracy"], change["now"]["accuracy"]) == (100.0, points)
+    assert change["paired"]["change"] == points - 100.0
 
 
 def test_an_answer_is_counted_once(plane: Plane) -> None:
