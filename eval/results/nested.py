@@ -162,14 +162,18 @@ def _not_proved(benchmark: str, numbers: Numbers) -> list[str]:
 
 
 def _by_first_result(folder: TaskFolders, numbers: Numbers) -> list[str] | None:
-    """Return the tasks as stages 1, 2, ... add them, each exactly one; None if they do not."""
+    """Return the tasks as stages 1, 2, ... add them, each exactly one; None if they do not.
+
+    Tasks with results of the base alone are not learned yet: they come last.
+    """
     first: dict[str, int] = {}
     for (task, _), number in numbers.items():
         if isinstance(number, int) and number:
             first[task] = min(number, first.get(task, number))
-    if len(folder.tasks) > 1 and sorted(first.values()) != list(range(1, len(folder.tasks) + 1)):
+    one_a_stage = first and sorted(first.values()) == [*range(1, len(first) + 1)]
+    if not one_a_stage and len(folder.tasks) > 1:
         return None
-    return sorted(folder.tasks, key=lambda task: first.get(task, 0))
+    return sorted(folder.tasks, key=lambda task: first.get(task, len(folder.tasks) + 1))
 
 
 def _as_wanted(folder: TaskFolders, wanted: Sequence[str]) -> list[str]:

@@ -206,14 +206,18 @@ def _captions(value: dict[str, Any], path: Path) -> Iterator[Reference]:
 def _with_answers(rows: Sequence[Reference], path: Path) -> list[Reference]:
     """Return the rows with another file's answers: by id, or captions by their image.
 
-    An image is known as in `_by_image` or, as in MCITlib, by the question's place, from 1.
+    An image is known by its file's name alone or, as in MCITlib, by the question's place, from 1;
+    where a file has two images of one name, by its whole name only.
     """
     others = list(_entries(path))
     by_id = {other.id: other.answers for other in others}
     joins = [[by_id.get(row.id) for row in rows]]
     if not any(other.question for other in others):
-        joins.insert(0, _by_image(rows, others))
-        joins.append([by_id.get(str(number)) for number in range(1, len(rows) + 1)])
+        names = [{it.image for it in side} for side in (rows, others)]
+        whole = any(len({Path(name).stem for name in side}) < len(side) for side in names)
+        joins.insert(0, _by_image(rows, others, whole))
+        if not whole:
+            joins.append([by_id.get(str(number)) for number in range(1, len(rows) + 1)])
     fullest = max(joins, key=lambda join: sum(map(bool, join)))
     lacking = [row for row, answers in zip(rows, fullest, strict=True) if not answers]
     if lacking:
@@ -225,17 +229,12 @@ def _with_answers(rows: Sequence[Reference], path: Path) -> list[Reference]:
 
 
 def _by_image(
-    rows: Sequence[Reference], others: Sequence[Reference]
+    rows: Sequence[Reference], others: Sequence[Reference], whole: bool
 ) -> list[tuple[str, ...] | None]:
-    """Return the rows' answers by the names of their images.
-
-    Folders and endings do not count, unless two images of a file differ by nothing else.
-    """
-    names = [{it.image for it in side} for side in (rows, others)]
-    plain = all(len({Path(name).stem for name in side}) == len(side) for side in names)
+    """Return the rows' answers by their images' `whole` names, or without folder and ending."""
 
     def known_as(it: Reference) -> str:
-        return Path(it.image).stem if plain else it.image
+        return it.image if whole else Path(it.image).stem
 
     answers: dict[str, tuple[str, ...]] = {}
     for other in others:

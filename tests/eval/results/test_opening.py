@@ -73,8 +73,9 @@ def test_numbered_stages_prove_an_order_against_the_published_one(tmp_path: Path
     tasks = ("TextVQA", "GQA", "ScienceQA")  # CoIN learns ScienceQA first
     for stage, task in TRIANGLE:
         merged(tmp_path / tasks[task - 1] / f"seq-task{stage}", "t", answers(0))
+    merged(tmp_path / "ImageNet" / "zero-shot", "t", answers(0))  # not learned yet
     run = open_run(tmp_path)
-    assert (run.tasks, run.notes) == (tasks, ())
+    assert (run.tasks, run.notes) == ((*tasks, "ImageNet"), ())
 
 
 def test_a_full_square_of_numbered_stages_fits_any_order(tmp_path: Path) -> None:

@@ -188,6 +188,10 @@ def test_images_of_one_name_in_two_folders_keep_their_own_captions(tmp_path: Pat
         ("caption a",),
         ("caption b",),
     ]
+    elsewhere = [{**it, "image": f"c/{it['image']}", "id": n} for n, it in enumerate(named, 1)]
+    write_json(captions, elsewhere)  # their ids would fit the questions' places
+    with pytest.raises(ReferencesRefused, match="2 of 2 questions have no answer"):
+        read_references(asked, captions)
     for image in ("8.jpg", "c/8.jpg"):  # one for two, or none for either
         write_json(captions, [{**named[0], "image": image}])
         with pytest.raises(ReferencesRefused, match="2 of 2 questions have no answer"):
