@@ -19,8 +19,10 @@ import importlib.util
 import math
 import re
 import shutil
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from eval.errors import CaptionPartMissing
@@ -35,6 +37,7 @@ _TOKEN = re.compile(
     r"\d\w*(?:[.,:/-]\w+)*|(?:[a-z]\.){2,}|n't(?!\w)|'(?:s|m|d|re|ve|ll)(?!\w)|can(?=not(?!\w))"
     r"|[^\W_](?:(?!n't(?!\w))[\w/-])*|[$%&#@+=]"
 )
+_LOG_CHARS = 300
 _PACKAGES = ("sacrebleu", "pycocoevalcap")
 _HINT = "Install them with `pip install 'retain[captions]'`."
 
@@ -161,14 +164,23 @@ def _figures(name: str, overall: float, items: Mapping[str, float]) -> CaptionFi
 
 
 def _ptb(texts: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Return texts as `PTBTokenizer.tokenize` of pycocoevalcap does, which lets Java's log out."""
     _need_java()
-    lines = {
-        key: [{"caption": " ".join(text.split())} for text in its] for key, its in texts.items()
-    }
-    found: dict[str, list[str]] = (
-        _part("pycocoevalcap.tokenizer.ptbtokenizer").PTBTokenizer().tokenize(lines)
-    )
-    return found
+    package = _part("pycocoevalcap.tokenizer.ptbtokenizer")
+    lines = [" ".join(text.split()) for its in texts.values() for text in its]
+    done = subprocess.run(
+        ["java", "-cp", Path(package.__file__).parent / package.STANFORD_CORENLP_3_4_1_JAR,
+         "edu.stanford.nlp.process.PTBTokenizer", "-preserveLines", "-lowerCase"],
+        input="\n".join(lines), capture_output=True, encoding="utf-8",
+    )  # fmt: skip
+    if done.returncode:
+        raise CaptionPartMissing(f"the PTB tokenizer failed: {done.stderr.strip()[-_LOG_CHARS:]}.")
+    words = [
+        " ".join(word for word in line.split() if word not in package.PUNCTUATIONS)
+        for line in done.stdout.split("\n")
+    ]
+    left = iter(words)
+    return {key: [next(left) for _ in its] for key, its in texts.items()}
 
 
 def _need_java() -> None:

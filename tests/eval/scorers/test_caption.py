@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from eval.errors import CaptionPartMissing
-from eval.scorers.caption import caption_figures, rouge_l, tokens
+from eval.scorers.caption import _ptb, caption_figures, rouge_l, tokens
 from eval.scoring import score_items
 from tests.eval.scorers.asking import ask
 
@@ -195,6 +195,35 @@ def test_without_java_the_error_names_what_is_missing(monkeypatch):
 
     with pytest.raises(CaptionPartMissing, match=r"METEOR.*need Java.*'java' was found.*'fixed'"):
         score_items([item], {item.digest: "a dog"}, "published")
+
+
+@pytest.fixture
+def java(tmp_path, monkeypatch):
+    """A program `java` that does as told, in place of the PTB tokenizer."""
+
+    def program(line):
+        (tmp_path / "java").write_text(f"#!/bin/sh\necho 3 tokens a second >&2\n{line}\n")
+        (tmp_path / "java").chmod(0o755)
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return program
+
+
+def test_java_says_nothing_to_the_user(java, capfd):
+    java("exec /bin/cat")
+
+    assert _ptb({"1": ["a  dog", ""], "2": ["it runs ."]}) == {
+        "1": ["a dog", ""],
+        "2": ["it runs"],
+    }
+    assert capfd.readouterr().err == ""
+
+
+def test_a_tokenizer_that_fails_is_told(java):
+    java("exit 1")
+
+    with pytest.raises(CaptionPartMissing, match=r"PTB tokenizer failed: 3 tokens a second\."):
+        _ptb({"1": ["a dog"]})
 
 
 def test_without_its_package_the_error_names_the_extra(monkeypatch):
