@@ -40,7 +40,7 @@ class TaskChange(BaseModel):
 
 @dataclass(frozen=True)
 class Answered:
-    """One version's answers and their scores in [0, 1], both by item digest."""
+    """One version's answers to a task and their scores in [0, 1], both by item digest."""
 
     answers: Mapping[str, str]
     scores: Mapping[str, float]
@@ -121,7 +121,10 @@ def _interval(before: Cell, after: Cell, paired: PairedChange | None) -> Interva
 
 
 def find_worst_items(
-    items: Iterable[EvalItem], before: Answered, after: Answered, limit: int = 12
+    items: Iterable[EvalItem],
+    before: Mapping[str, Answered],
+    after: Mapping[str, Answered],
+    limit: int = 12,
 ) -> list[WorstItem]:
     """Return items that were right before and are wrong now, taking turns among the tasks.
 
@@ -129,15 +132,16 @@ def find_worst_items(
 
     Args:
         items: of old tasks; those without a score on either side are passed over.
-        before: of the version compared with, usually the parent.
-        after: of the version reported on, scored by the same rules.
+        before: by task, of the version compared with, usually the parent.
+        after: by task, of the version reported on, scored by the same rules.
         limit: at most this many (>= 0).
     """
     lost: dict[str, list[tuple[float, str, WorstItem]]] = defaultdict(list)
     for item in items:
-        then, now = before.scores.get(item.digest), after.scores.get(item.digest)
+        sides = before[item.task], after[item.task]  # two tasks may ask the same item
+        then, now = (side.scores.get(item.digest) for side in sides)
         if then is not None and now is not None and then >= RIGHT > now:
-            lost[item.task].append((now - then, item.digest, _worst(item, before, after)))
+            lost[item.task].append((now - then, item.digest, _worst(item, *sides)))
     queues = [[entry[2] for entry in sorted(rows, key=_order)] for rows in lost.values()]
     return _take_turns(queues)[:limit]
 

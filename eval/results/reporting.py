@@ -161,15 +161,11 @@ def _verdict(scored: ScoredRun, policy: GatePolicy) -> GateVerdict:
 def _worst(scored: ScoredRun) -> list[WorstItem]:
     last, old = scored.run.last_stage, scored.run.tasks[: scored.run.last_stage - 1]
     items = [item for task in old for item in scored.items[task]]
-    return find_worst_items(items, _answered(scored, last - 1, old), _answered(scored, last, old))
-
-
-def _answered(scored: ScoredRun, stage: int, tasks: Sequence[str]) -> Answered:
-    answers, scores = dict[str, str](), dict[str, float]()
-    for task in tasks:
-        answers |= scored.answers[stage, task]
-        scores |= scored.scores[stage, task].scores
-    return Answered(answers, scores)
+    before, now = (
+        {task: Answered(scored.answers[at, task], scored.scores[at, task].scores) for task in old}
+        for at in (last - 1, last)
+    )
+    return find_worst_items(items, before, now)
 
 
 def _with_images(

@@ -49,10 +49,13 @@ def item(
     )
 
 
-def answered(items: Sequence[EvalItem], answers: Mapping[str, str]) -> Answered:
-    """Return answers with their scores, as far as there are answers."""
-    asked = [it for it in items if it.digest in answers]
-    return Answered(answers, {it.digest: score_item(it, answers[it.digest]) for it in asked})
+def answered(items: Sequence[EvalItem], answers: Mapping[str, str]) -> dict[str, Answered]:
+    """Return answers with their scores by task, as far as there are answers."""
+    scores: dict[str, dict[str, float]] = {it.task: {} for it in items}
+    for it in items:
+        if it.digest in answers:
+            scores[it.task][it.digest] = score_item(it, answers[it.digest])
+    return {task: Answered(answers, of_task) for task, of_task in scores.items()}
 
 
 def matrix_of(

@@ -102,7 +102,7 @@ def example() -> Example:
         ),
         worst_items=find_worst_items(
             [it for it in every if it.task in old],
-            *(Answered(answers[at], _flat(scores[at])) for at in (-2, -1)),
+            *({name: Answered(answers[at], scores[at][name]) for name in old} for at in (-2, -1)),
             limit=9,
         ),
         training={
@@ -115,10 +115,6 @@ def example() -> Example:
         notes=("the answers are made up",),
     )
     return Example(report, {k: v for name in NAMES for k, v in tasks[name].images.items()})
-
-
-def _flat(scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    return {digest: score for of_task in scores.values() for digest, score in of_task.items()}
 
 
 def _stages(names: Sequence[str]) -> list[tuple[int, str]]:

@@ -112,6 +112,15 @@ def test_worst_items_were_right_and_are_wrong():
     )
 
 
+def test_an_item_of_two_tasks_is_lost_by_the_rules_of_each():
+    strict = item(1, task="strict")
+    loose = strict.model_copy(update={"task": "loose", "metric": "contains"})
+    before, after = {strict.digest: "red"}, {strict.digest: "a red one"}
+
+    assert strict.digest == loose.digest
+    assert [it.task for it in worst_of([strict, loose], before, after)] == ["strict"]
+
+
 def test_worst_items_take_turns_among_the_tasks_and_stay_the_same():
     many, few = lost(40, "a"), lost(3, "b", images=("f" * 64,))
     items = many[0] + few[0]

@@ -84,12 +84,13 @@ def _worst_items(standing: Standing) -> list[WorstItem]:
     )
 
 
-def _answered(standing: Standing, version: VersionRow) -> Answered:
-    answers, scores = dict[str, str](), dict[str, float]()
-    for old in standing.comparison.old:
-        answers |= standing.answers(version, old)
-        scores |= standing.scores(version, old).scores
-    return Answered(answers, scores)
+def _answered(standing: Standing, version: VersionRow) -> dict[str, Answered]:
+    return {
+        old.task.name: Answered(
+            standing.answers(version, old), standing.scores(version, old).scores
+        )
+        for old in standing.comparison.old
+    }
 
 
 def _training(session: Session, facts: Facts) -> dict[str, Any]:
