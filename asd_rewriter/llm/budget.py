@@ -10,7 +10,12 @@ from asd_rewriter.llm.settings import LlmSettings
 
 @dataclass(frozen=True)
 class Spent:
-    """HTTP requests sent, tokens used, and their price."""
+    """HTTP requests sent, tokens used, and their price.
+
+    A request whose answer was lost or cannot be read counts its allowance: it may have been paid
+    for. One that found its kept connection closed counts as a call and uses no tokens; one for
+    which there was no connection counts nothing.
+    """
 
     calls: int = 0
     prompt_tokens: int = 0

@@ -16,7 +16,7 @@ import aiohttp
 from asd_rewriter.errors import EndpointDown
 from asd_rewriter.llm.budget import Budget
 from asd_rewriter.llm.completions import Answer, NoCompletion, read_completion
-from asd_rewriter.llm.connecting import NOT_SENT, ProxyRefused, open_session
+from asd_rewriter.llm.connecting import Trip, open_session
 from asd_rewriter.llm.settings import LlmSettings
 
 ENDPOINT_FAILED = "endpoint_failed"
@@ -59,10 +59,7 @@ class ChatClient:
     _quiet_until: float = 0.0
 
     async def __aenter__(self) -> ChatClient:
-        try:
-            self._http = open_session(self.settings)
-        except ProxyRefused as error:
-            raise self._down(str(error), 1) from None
+        self._http = open_session(self.settings)
         return self
 
     async def __aexit__(self, *_error: object) -> None:
@@ -91,33 +88,31 @@ class ChatClient:
         asked = self._spoken(body)
         content = json.dumps(asked).encode()
         held = await self.budget.hold(*allowance)
-        used, sent = held, True  # an answer that never came may have been paid for
+        used, trip = held, Trip()  # an answer that never came may have been paid for
         try:
-            status, headers, text = await self._send(content)
-            used = (0, 0)
+            status, headers, text = await self._send(content, trip)
             if status == 200:
                 answer, used = read_completion(text, held)
                 return answer
-        except NOT_SENT as error:
-            used, sent = (0, 0), False
-            raise _TryAgain(f"no connection ({error})", connected=False) from None
-        except TimeoutError:
-            raise _TryAgain(f"no answer within {self.settings.timeout_s:g} s") from None
-        except aiohttp.ClientError as error:
-            raise _TryAgain(f"the connection broke ({type(error).__name__})") from None
+            used = (0, 0)
         except NoCompletion as error:
+            used = error.used
             raise _TryAgain(str(error)) from None
+        except (aiohttp.ClientError, TimeoutError) as error:
+            if trip.was_stale(error):
+                used = (0, 0)
+            raise self._broken(error, trip) from None
         finally:
-            self.budget.settle(held, used, sent)
+            self.budget.settle(held, used if trip.sent else (0, 0), trip.sent)
             self.tell_spent()
         self._check_refusal(status, headers, text, asked)
         return await self._try(body, allowance)  # without the parameter that was refused
 
-    async def _send(self, content: bytes) -> tuple[int, Mapping[str, str], str]:
+    async def _send(self, content: bytes, trip: Trip) -> tuple[int, Mapping[str, str], str]:
         url = f"{self.settings.base_url}/chat/completions"
         kind = {"Content-Type": "application/json"}
         async with self._http.post(
-            url, data=content, headers=kind, allow_redirects=False
+            url, data=content, headers=kind, allow_redirects=False, trace_request_ctx=trip
         ) as response:
             chunks, size = [], 0
             async for chunk in response.content.iter_any():
@@ -127,6 +122,14 @@ class ChatClient:
                     raise _TryAgain(f"the answer exceeds {_MAX_BODY_BYTES:,} bytes")
             text = b"".join(chunks).decode(errors="replace")
         return response.status, response.headers, self._redacted(text)
+
+    def _broken(self, error: Exception, trip: Trip) -> _TryAgain:
+        if not trip.sent:
+            why = str(error) or f"none within {self.settings.timeout_s:g} s"
+            return _TryAgain(f"no connection ({why})", connected=False)
+        if isinstance(error, TimeoutError):
+            return _TryAgain(f"no answer within {self.settings.timeout_s:g} s")
+        return _TryAgain(f"the connection broke ({type(error).__name__})")
 
     def _check_refusal(
         self, status: int, headers: Mapping[str, str], text: str, asked: dict[str, Any]

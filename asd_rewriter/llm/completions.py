@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+_MOST_TOKENS = 10**9  # of one answer: the sums must fit the cache's integers
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -16,7 +18,14 @@ class Answer:
 
 
 class NoCompletion(Exception):
-    """A body that is no chat completion, or one that was not finished."""
+    """A body that is no chat completion, or one that was not finished.
+
+    `used`: the tokens that it says were used all the same.
+    """
+
+    def __init__(self, text: str, used: tuple[int, int]) -> None:
+        super().__init__(text)
+        self.used = used
 
 
 def read_completion(text: str, held: tuple[int, int]) -> tuple[Answer, tuple[int, int]]:
@@ -32,20 +41,22 @@ def read_completion(text: str, held: tuple[int, int]) -> tuple[Answer, tuple[int
         refused = message.get("refusal") or finish == "content_filter"
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         seen = " ".join(text[:1000].split())[:120]
-        raise NoCompletion(f"no chat completion but {seen!r}") from None
+        raise NoCompletion(f"no chat completion but {seen!r}", held) from None
     if not isinstance(content, str):
-        raise NoCompletion("no chat completion: its content is no text")
-    if finish == "abort":  # vLLM's, for what it had not finished when it ended
-        raise NoCompletion("the endpoint aborted the request")
+        raise NoCompletion("no chat completion: its content is no text", held)
+    used = _used(usage, held)
+    if finish in ("abort", "error"):  # vLLM's, for what it had not finished when it ended
+        raise NoCompletion("the endpoint aborted the request", used)
     if refused and not content.startswith("I"):
         content = "I cannot answer this."
-    used = usage if isinstance(usage, dict) else {}
-    prompt, completion = used.get("prompt_tokens"), used.get("completion_tokens")
-    return Answer(content, finish == "length"), (
-        _count(prompt, held[0]),
-        _count(completion, held[1]),
-    )
+    return Answer(content, finish == "length"), used
+
+
+def _used(usage: Any, held: tuple[int, int]) -> tuple[int, int]:
+    found = usage if isinstance(usage, dict) else {}
+    prompt, completion = found.get("prompt_tokens"), found.get("completion_tokens")
+    return _count(prompt, held[0]), _count(completion, held[1])
 
 
 def _count(value: Any, otherwise: int) -> int:
-    return value if type(value) is int and value >= 0 else otherwise
+    return value if type(value) is int and 0 <= value <= _MOST_TOKENS else otherwise

@@ -1,66 +1,104 @@
-"""The HTTP session to an endpoint: whom it trusts, how long it waits, through which proxy."""
+"""The way to the endpoint: proxy, certificates, time limits, and how far a request got on it."""
 
 from __future__ import annotations
 
+import ssl
+from dataclasses import dataclass
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx
 
-from asd_rewriter.llm.settings import LlmSettings
+from asd_rewriter.errors import EndpointDown
+from asd_rewriter.llm.settings import LlmSettings, is_http_address
 
-NOT_SENT = (
-    aiohttp.ClientConnectorError,
-    aiohttp.ConnectionTimeoutError,
-    aiohttp.ClientHttpProxyError,
-    aiohttp.InvalidURL,
-)
-"""Errors after which nothing had been sent to the endpoint."""
 _CONNECT_SECONDS = 10.0
 
 
-class ProxyRefused(Exception):
-    """The environment names a proxy that cannot be used."""
+@dataclass
+class Trip:
+    """How far a request got: `sent` from its head on; `reused`: on a connection kept open."""
+
+    sent: bool = False
+    reused: bool = False
+
+    def was_stale(self, error: Exception) -> bool:
+        """Tell whether the kept connection was closed before the request came: nobody read it."""
+        closed = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
+        return self.reused and isinstance(error, closed)
 
 
 def open_session(settings: LlmSettings) -> aiohttp.ClientSession:
-    """Return a session for any number of calls at a time; raises ProxyRefused.
+    """Return a session whose requests note in `trace_request_ctx`, a `Trip`, how far they got.
 
-    Certificates are trusted as httpx does: certifi's, or $SSL_CERT_FILE and $SSL_CERT_DIR. The
-    proxy comes from the environment.
+    Raises EndpointDown if the environment's proxy or certificates cannot be used.
     """
-    is_https = settings.base_url.startswith("https:")
+    key = settings.key
+    proxy, trusted = find_proxy(settings), certificates(settings)
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(
-            limit=0,  # the workers bound the calls
-            ssl=httpx.create_ssl_context() if is_https else True,
-        ),
-        headers={"Authorization": f"Bearer {settings.key}"} if settings.key else None,
-        timeout=_timeout(settings.timeout_s),
+        connector=aiohttp.TCPConnector(limit=0, ssl=trusted),  # the workers bound the calls
+        headers={"Authorization": f"Bearer {key}"} if key else None,
+        timeout=aiohttp.ClientTimeout(settings.timeout_s, connect=_CONNECT_SECONDS),
         cookie_jar=aiohttp.DummyCookieJar(),
-        proxy=_proxy(settings.base_url),
+        proxy=proxy,
+        trace_configs=[_watch()],
     )
 
 
-def _timeout(longest: float) -> aiohttp.ClientTimeout:
-    """A connection has less time than the whole, so that one that never was is known as such."""
-    connect = min(0.9 * longest, _CONNECT_SECONDS)
-    return aiohttp.ClientTimeout(longest, connect=connect, ceil_threshold=longest + 1)
+def find_proxy(settings: LlmSettings) -> str | None:
+    """Return the URL of the environment's proxy for the endpoint, or None.
 
-
-def _proxy(url: str) -> str | None:
-    """Return the environment's proxy for a URL."""
-    parts, known = urlsplit(url), getproxies()
-    if proxy_bypass(parts.netloc):
+    Raises EndpointDown if it is no HTTP proxy.
+    """
+    parts, known = urlsplit(settings.base_url), getproxies()
+    host = parts.hostname or ""
+    if proxy_bypass(parts.netloc) or proxy_bypass(host):
         return None
-    proxy = known.get(parts.scheme) or known.get("all")
-    if proxy is None:
+    found = known.get(parts.scheme) or known.get("all")
+    if not found:
         return None
-    scheme, divided, _ = proxy.partition("://")
-    if divided and scheme not in ("http", "https"):
-        raise ProxyRefused(
-            f"the environment names a {scheme} proxy for it, and only http and https proxies can "
-            "be used (set no_proxy for its host, or another proxy)"
+    url = found if "://" in found else f"http://{found}"
+    if not is_http_address(url):
+        scheme, _, rest = url.partition("://")
+        raise _unusable(
+            settings,
+            f"the proxy {scheme}://{rest.rpartition('@')[2]} is not like http://host:port or "
+            f"https://host:port. Set {parts.scheme}_proxy to such a proxy, or add {host} to "
+            "no_proxy",
         )
-    return proxy if divided else f"http://{proxy}"
+    return url
+
+
+def certificates(settings: LlmSettings) -> ssl.SSLContext:
+    """Trust `SSL_CERT_FILE`, else `SSL_CERT_DIR`, else the certificates of `certifi`.
+
+    Not the system's: small images have none. Raises EndpointDown if they cannot be read.
+    """
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:
+        raise _unusable(
+            settings,
+            f"the certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read ({error}). "
+            "Correct or unset it",
+        ) from None
+
+
+def _unusable(settings: LlmSettings, why: str) -> EndpointDown:
+    model = f"The model {settings.model!r} at {settings.base_url}"
+    return EndpointDown(f"{model} cannot be asked: {why}, then run again.")
+
+
+def _watch() -> aiohttp.TraceConfig:
+    async def sent(_session: object, context: SimpleNamespace, _what: object) -> None:
+        context.trace_request_ctx.sent = True
+
+    async def reused(_session: object, context: SimpleNamespace, _what: object) -> None:
+        context.trace_request_ctx.reused = True
+
+    watch = aiohttp.TraceConfig()
+    watch.on_request_headers_sent.append(sent)
+    watch.on_connection_reuseconn.append(reused)
+    return watch

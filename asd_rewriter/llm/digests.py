@@ -9,6 +9,7 @@ import httpx
 
 from asd_rewriter.llm.cache import Cache
 from asd_rewriter.llm.client import endpoint_down
+from asd_rewriter.llm.connecting import certificates, find_proxy
 from asd_rewriter.llm.settings import LlmSettings
 
 _SECONDS = 10.0
@@ -25,9 +26,17 @@ def model_digest(settings: LlmSettings, cache: Cache) -> str:
         return settings.model_digest
     address = f"{settings.base_url} {settings.model}"
     headers = {"Authorization": f"Bearer {settings.key}"} if settings.key else {}
+    proxy, trusted = find_proxy(settings), certificates(settings)
     try:
-        answer = httpx.get(f"{settings.base_url}/models", headers=headers, timeout=_SECONDS)
-    except httpx.HTTPError as error:
+        answer = httpx.get(
+            f"{settings.base_url}/models",
+            headers=headers,
+            timeout=_SECONDS,
+            proxy=proxy,
+            verify=trusted,
+            trust_env=False,  # the two above say it all
+        )
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         return _last_seen(settings, cache, address, f"{type(error).__name__} at /models")
     if answer.status_code >= 500 or answer.status_code in (401, 403, 429):
         return _last_seen(settings, cache, address, f"HTTP {answer.status_code} at /models")
@@ -48,7 +57,7 @@ def _digest(settings: LlmSettings, answer: httpx.Response) -> str:
         models: list[dict[str, Any]] = [
             it for it in answer.json()["data"] if it.get("id") is not None
         ]
-    except (ValueError, LookupError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return settings.model
     for model in models:
         if model["id"] == settings.model:

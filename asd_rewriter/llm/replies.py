@@ -116,12 +116,18 @@ def _part(item: dict[str, Any] | None, kind: Kind, fact: Fact, number: int) -> R
         read = _Item.model_validate({**item, "texts": item.get(text_field(kind))})
     except ValidationError:
         return Reply(problem=WRONG_SHAPE, raw=raw)
-    texts = tuple(" ".join(text.split()) for text in read.texts)
+    texts = tuple(_storable(text) for text in read.texts)
     if any(is_refusal(text) for text in texts):
         return Reply(problem=REFUSED, raw=raw)
     if number > 1 and read.answer and normalise(read.answer) != normalise(fact.answer):
         return Reply(problem=ECHO_DIFFERS, raw=raw)
     return Reply(texts)
+
+
+def _storable(text: str) -> str:
+    """Return a text in one line, without NUL; half a surrogate pair becomes U+FFFD."""
+    whole = text.replace("\0", "").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return " ".join(whole.split())
 
 
 def _number(value: Any) -> int | None:

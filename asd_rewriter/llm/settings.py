@@ -52,9 +52,9 @@ class LlmSettings(BaseModel):
     @field_validator("base_url")
     @classmethod
     def _plain_http(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if not is_http_address(url):
             raise ValueError("base_url must be like http://host:8000/v1")
+        parts = urlsplit(url)
         if parts.username or parts.password:
             raise ValueError("base_url holds a user name or password: put the key into api_key")
         if parts.query or parts.fragment:
@@ -81,3 +81,13 @@ class LlmSettings(BaseModel):
     def key(self) -> str:
         """The API key, or an empty text."""
         return self.api_key.get_secret_value() if self.api_key else ""
+
+
+def is_http_address(url: str) -> bool:
+    """Whether a URL has the form of http or https, with a host and a port that can be."""
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").encode("idna")
+        return parts.scheme in ("http", "https") and bool(host) and parts.port != 0
+    except ValueError:
+        return False

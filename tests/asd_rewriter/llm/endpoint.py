@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import ssl
 import sys
 import threading
 from collections.abc import Callable
@@ -84,11 +85,13 @@ class Endpoint:
     most_in_flight: int = 0
     keep: bool = True
     port: int = 0
+    tls: ssl.SSLContext | None = None
+    writers: list[asyncio.StreamWriter] = field(default_factory=list)
 
     @property
     def url(self) -> str:
         """The base URL."""
-        return f"http://127.0.0.1:{self.port}/v1"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}/v1"
 
     def __enter__(self) -> Endpoint:
         self._loop = asyncio.new_event_loop()
@@ -114,13 +117,23 @@ class Endpoint:
         self._loop.run_until_complete(asyncio.sleep(0.01))
         self._loop.close()
 
+    def hang_up(self) -> None:
+        """Close every connection that is open."""
+
+        def close() -> None:
+            for writer in self.writers:
+                writer.close()
+
+        self._loop.call_soon_threadsafe(close)
+
     async def start(self) -> asyncio.Server:
         """Listen on a free loopback port, or again on the one it had."""
-        server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self.tls)
         self.port = server.sockets[0].getsockname()[1]
         return server
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.writers.append(writer)
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 line, *fields = head.decode().strip().split("\r\n")
@@ -129,7 +142,10 @@ class Endpoint:
                 if line.startswith("GET /count"):
                     await _send(writer, Say(status=200, body=str(self.calls)))
                 elif line.startswith("GET"):
-                    said = Say(status=self.models_status, body=json.dumps(self.models))
+                    models = (
+                        self.models if isinstance(self.models, str) else json.dumps(self.models)
+                    )
+                    said = Say(status=self.models_status, body=models)
                     await _send(writer, said)
                 else:
                     await self._complete(writer, body, headers)

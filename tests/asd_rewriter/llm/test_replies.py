@@ -68,6 +68,12 @@ def test_parts_find_their_questions(text: str, found: list[str]) -> None:
     assert [it.problem or it.texts[0] for it in replies] == found
 
 
+def test_texts_can_be_stored_anywhere() -> None:
+    text = r'{"explanation": "a\u0000 \ud83d\ude00\nb\ud83d"}'
+    (reply,) = read_reply(text, Kind.EXPLAIN, TWO[:1])
+    assert reply.texts == ("a 😀 b\ufffd",)
+
+
 def test_the_last_part_of_a_reply_that_was_cut_off_is_not_trusted() -> None:
     text = '{"items": [{"question_index": 1, "explanation": "a"}, {"question_index": 2, "expl'
     first, second = read_reply(text, Kind.EXPLAIN, TWO, cut_off=True)

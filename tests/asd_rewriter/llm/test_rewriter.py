@@ -424,7 +424,9 @@ def test_a_killed_run_goes_on_where_it_stopped(
 
 @pytest.mark.parametrize(
     ("changes", "says"),
-    [({"base_url": "ftp://x"}, "http://host"), ({"base_url": "http://u:p@x/v1"}, "api_key"),
+    [({"base_url": "ftp://x"}, "http://host"), ({"base_url": "http://x:99999/v1"}, "http://host"),
+     ({"base_url": f"http://{'x' * 64}/v1"}, "http://host"),
+     ({"base_url": "http://u:p@x/v1"}, "api_key"),
      ({"base_url": "http://x/v1?k=1"}, "query"), ({"max_cost": 5.0}, "prompt_price"),
      ({"concurrency": 0}, "concurrency"), ({"extra": {"model": "y"}}, "set elsewhere"),
      ({"colour": 1}, "colour"), ({"attempts": 0}, "attempts")],
@@ -437,3 +439,11 @@ def test_bad_settings_are_refused(changes: dict[str, Any], says: str) -> None:
 def test_an_unknown_model_is_named(endpoint: Endpoint, make: MakeRewriter) -> None:
     with pytest.raises(EndpointDown, match="no such model; it has m"):
         make(model="other").prepare([request(1)])
+
+
+@pytest.mark.parametrize("models", ["[" * 100_000, "<html>", [], {"data": [7]}])
+def test_a_list_of_models_that_cannot_be_read_is_none(
+    endpoint: Endpoint, make: MakeRewriter, models: Any
+) -> None:
+    endpoint.models = models
+    assert reasons(make().rewrite([request(1)])) == [None]
