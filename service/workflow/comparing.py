@@ -113,6 +113,10 @@ class Standing:
             self._answers[place] = self._read(version, old.task, self.asked(old))
         return self._answers[place]
 
+    def engine(self, version: VersionRow, old: OldTask) -> str:
+        """Return the build of the engine that gave a version's answers to a task."""
+        return self._cell(version, old.task).engine
+
     def own_answers(self) -> Answers:
         """Return the version's answers to the task that it learned."""
         version, task = self.comparison.version, self.comparison.task

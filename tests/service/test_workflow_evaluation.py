@@ -235,7 +235,7 @@ def test_answers_of_two_builds_of_the_engine_are_never_compared(plane: Plane) ->
     plane.wait(plane.submitted("shapes", options={"parent": 1}))
     assert record(plane, 2, "verdict")["checks"][0]["before"] == 0.0
 
-    plane.engines.version = "scripted"
+    plane.engines.version = "scripted 1"
     plane.answer = lambda model, item: "no idea" if _by(plane, model, 3) else item.references[0]
     plane.wait(plane.submitted("sizes", options={"parent": 1}))
 
@@ -256,6 +256,17 @@ def test_a_new_build_is_not_mixed_with_more_answers_of_an_old_one(plane: Plane) 
 
     change = record(plane, 2, "report")["changes"][0]
     assert (change["parent"]["accuracy"], change["parent"]["n"], change["now"]["n"]) == (0, 10, 10)
+    assert record(plane, 2, "report")["notes"] == []  # the parent, which learned it, was asked anew
+
+
+def test_a_report_says_that_another_build_answered_when_a_task_was_learned(plane: Plane) -> None:
+    learned(plane, gate=GENEROUS, eval_limit=4)
+    plane.wait(plane.submitted("shapes"))
+    plane.engines.version = "scripted 2"
+    plane.wait(plane.submitted("sizes"))
+    (note,) = record(plane, 3, "report")["notes"]
+    assert note.startswith("colours: when it was learned another build of the engine answered")
+    assert "(scripted 1, now scripted 2)" in note
 
 
 @pytest.mark.parametrize(("odd", "points"), [("\0", 100.0), ("\ud83d", 0.0)])

@@ -60,7 +60,21 @@ def _report(
         worst_items=_worst_items(standing),
         training=_training(session, facts),
         created_at=now(),
+        notes=_other_builds(standing),
     )
+
+
+def _other_builds(standing: Standing) -> list[str]:
+    """Say where answers of two builds of the engine are compared: with when a task was learned."""
+    version, notes = standing.comparison.version, []
+    for old in standing.comparison.old:
+        then, now = standing.engine(old.learned, old), standing.engine(version, old)
+        if then != now:
+            notes.append(
+                f"{old.task.name}: when it was learned another build of the engine answered "
+                f"({then}, now {now}): changes since then may be the build's"
+            )
+    return notes
 
 
 def _compliance(standing: Standing) -> list[FormatCompliance]:
