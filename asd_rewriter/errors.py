@@ -6,6 +6,7 @@ AsdError                           500
 │                                       SuspiciousCompression, CorruptArchive
 ├── MemberNotFound                 422
 ├── InvalidRows                    422  carries the validation report
+├── CacheRefused                   422  a file that cannot keep a model's answers
 ├── OutputRefused                  422  a folder that is not written to, or rows that do not fit it
 ├── RowCheckFailed                 500  the helper process for images cannot run
 └── EndpointDown                   503  the model that rewrites cannot be asked
@@ -103,6 +104,13 @@ class InvalidRows(AsdError, ValueError):
 
     def __reduce__(self) -> tuple[type[InvalidRows], tuple[str, ValidationReport]]:
         return type(self), (self.message, self.report)
+
+
+class CacheRefused(AsdError, ValueError):
+    """A file that cannot keep a model's answers: not writable, or something else."""
+
+    status = 422
+    code = "invalid_cache"
 
 
 class OutputRefused(AsdError, ValueError):

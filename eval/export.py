@@ -86,21 +86,21 @@ def _changes(changes: Sequence[TaskChange]) -> Iterator[Row]:
 
 
 def _split(split: TaskSplit) -> Iterator[Row]:
-    yield from _recovery(split.task, "any", split.overall)
+    yield from _recovery(split, "any", split.overall)
     for kind, found in split.by_kind.items():
-        yield from _recovery(split.task, str(kind), found)
+        yield from _recovery(split, str(kind), found)
 
 
-def _recovery(task: str, part: str, found: Recovery) -> Iterator[Row]:
+def _recovery(split: TaskSplit, part: str, found: Recovery) -> Iterator[Row]:
     shares = {
         "came_back": found.raw,
         "by_chance": found.chance,
         "superficial": found.corrected,
-        "essential": found.corrected.rest() if found.corrected else None,
+        "essential": split.gone(found),
     }
     for measure, share in shares.items():
         if share is not None:
-            yield task, measure, part, share.percent, share, found.n, None, None
+            yield split.task, measure, part, share.percent, share, found.n, None, None
 
 
 def _compliance(found: FormatCompliance) -> Iterator[Row]:

@@ -8,6 +8,7 @@ from typing import Any, TypedDict
 
 from eval.findings import bounds_of
 from eval.matrix import AccuracyMatrix, Cell
+from eval.recovery import Share
 from eval.split import TaskSplit
 
 INK, QUIET, LINE, ACCENT = "#1d2733", "#5d6b79", "#dfe5ea", "#1f6f8b"
@@ -92,9 +93,9 @@ def split_bars(splits: Sequence[TaskSplit]) -> Figure:
     """Return a bar per task: of 100 answers right when learned, those lost, divided."""
     tasks = _names([split.task for split in splits])
     parts = {
-        "style (superficial)": (STYLE, [_part(it, "superficial") for it in splits]),
-        "knowledge (essential)": (KNOWLEDGE, [_part(it, "essential") for it in splits]),
-        "cannot be told": (UNTOLD, [_part(it, None) for it in splits]),
+        "style (superficial)": (STYLE, [_part(it, it.superficial) for it in splits]),
+        "knowledge (essential)": (KNOWLEDGE, [_part(it, it.essential) for it in splits]),
+        "cannot be told": (UNTOLD, [round(_untold(it), 9) for it in splits]),
     }
     bars = [
         {
@@ -128,11 +129,12 @@ def _lost(split: TaskSplit) -> float:
     return 100 * split.lost / split.learned if split.learned else 0.0
 
 
-def _part(split: TaskSplit, name: str | None) -> float:
-    share = getattr(split, name) if name else None
-    if name is None:
-        return 0.0 if split.superficial else _lost(split)
+def _part(split: TaskSplit, share: Share | None) -> float:
     return _lost(split) * share.percent / 100 if share else 0.0
+
+
+def _untold(split: TaskSplit) -> float:
+    return max(0.0, _lost(split) - _part(split, split.superficial) - _part(split, split.essential))
 
 
 def _split_hover(split: TaskSplit) -> str:

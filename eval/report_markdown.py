@@ -108,13 +108,12 @@ def _splits(splits: Sequence[TaskSplit]) -> str:
 
 def _split_rows(split: TaskSplit) -> list[list[str]]:
     lost = f"{split.lost} of {split.learned}"
-    rows = [[_md(split.task), lost, "any way", *_recovery(split.overall)]]
-    return rows + [["", "", str(kind), *_recovery(it)] for kind, it in split.by_kind.items()]
+    rows = [[_md(split.task), lost, "any way", *_recovery(split, split.overall)]]
+    return rows + [["", "", str(kind), *_recovery(split, it)] for kind, it in split.by_kind.items()]
 
 
-def _recovery(found: Recovery) -> list[str]:
-    rest = found.corrected.rest() if found.corrected else None
-    shares = (found.raw, found.chance, found.corrected, rest)
+def _recovery(split: TaskSplit, found: Recovery) -> list[str]:
+    shares = (found.raw, found.chance, found.corrected, split.gone(found))
     return [_share(share, found.n) for share in shares]
 
 

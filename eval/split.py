@@ -66,7 +66,11 @@ class TaskSplit(BaseModel):
     @property
     def essential(self) -> Share | None:
         """Share of the lost answers that is gone; None where it cannot be told."""
-        return None if self.superficial is None else self.superficial.rest()
+        return self.gone(self.overall)
+
+    def gone(self, found: Recovery) -> Share | None:
+        """Return what one of its recoveries leaves; None where answers were only read again."""
+        return None if self.read_only or found.corrected is None else found.corrected.rest()
 
 
 def lost_items(

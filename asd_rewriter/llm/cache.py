@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from asd_rewriter.errors import CacheRefused
 from asd_rewriter.llm.budget import Spent
 
 _SCHEMA = """
@@ -30,15 +31,20 @@ class Reply:
 
 
 class Cache:
-    """Replies by key. Safe against a kill at any point, and for several processes at a time."""
+    """Replies by key. Safe against a kill at any point, and for several processes at a time.
+
+    Raises CacheRefused for a file that cannot be written or is something else.
+    """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
-        # A crash of the machine may lose the last moments' replies, a killed process loses none.
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")
-        self._db.executescript(_SCHEMA)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = _opened(path)
+        except (OSError, sqlite3.Error) as error:
+            raise CacheRefused(
+                f"{path} cannot keep the model's answers: {error}. Name a new file, or one that "
+                "kept them before."
+            ) from error
 
     def close(self) -> None:
         """Close the file."""
@@ -81,3 +87,19 @@ class Cache:
     def put_digest(self, address: str, digest: str) -> None:
         """Remember the digest of the model at an address."""
         self._db.execute("INSERT OR REPLACE INTO digests VALUES (?, ?)", (address, digest))
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+    try:
+        found = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
+        if found and not {"replies", "spent", "digests"} <= found:
+            raise sqlite3.DatabaseError("it is a database of something else")
+        # A crash of the machine may lose the last moments' replies, a killed process loses none.
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=NORMAL")
+        db.executescript(_SCHEMA)
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db

@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 
 from asd_rewriter.errors import EndpointDown
 from asd_rewriter.llm.budget import Budget
 from asd_rewriter.llm.completions import Answer, NoCompletion, read_completion
-from asd_rewriter.llm.connecting import Trip, open_session
+from asd_rewriter.llm.connecting import Trip, find_proxy, open_session
 from asd_rewriter.llm.settings import LlmSettings
 
 ENDPOINT_FAILED = "endpoint_failed"
@@ -184,8 +185,10 @@ class ChatClient:
 
 def endpoint_down(settings: LlmSettings, what: str, tries: int) -> EndpointDown:
     """Return the error that says which endpoint is down, what was tried, and the way out."""
+    proxy = find_proxy(settings)
+    through = f" through the proxy {urlsplit(proxy).netloc.rpartition('@')[2]}" if proxy else ""
     return EndpointDown(
-        f"The model {settings.model!r} at {settings.base_url} cannot be asked: {what} "
+        f"The model {settings.model!r} at {settings.base_url} cannot be asked{through}: {what} "
         f"({tries} {'try' if tries == 1 else 'tries'}, time limit {settings.timeout_s:g} s each). "
         "Answers received so far are kept. Check address, model name and API key, or start the "
         "endpoint, then run again: it goes on where it stopped."

@@ -49,7 +49,7 @@ def read_plain(root: Path, tasks: Sequence[str] | None = None) -> ResultRun:
     if tasks is not None and list(tasks) != learned:
         raise ResultsRefused(
             f"the list of tasks names {', '.join(tasks)}, but the stage folders of {root} say "
-            f"{', '.join(learned)}. Leave --tasks out."
+            f"{', '.join(learned)}. Leave --tasks, or `tasks` in run.toml, out."
         )
     return ResultRun(
         layout="Retain",

@@ -153,7 +153,7 @@ def _matrix(
     for task in tasks:
         if not isinstance(task, str) or not task.strip():
             raise ResultsRefused(f"{path}: a task is called {shown(task)}: give each a name.")
-    said = {line.name.casefold(): line for line in lines if line.name.casefold() in ("n", "metric")}
+    said = _said_once(lines)
     stages = [line for line in lines if line.name.casefold() not in said]
     counts = _counts(path, tasks, said.get("n"), n)
     metrics = [str(it) or _METRIC for it in said["metric"].values] if "metric" in said else []
@@ -179,6 +179,18 @@ def _matrix(
     )
 
 
+def _said_once(lines: Sequence[_Line]) -> dict[str, _Line]:
+    """Return the rows `n` and `metric`."""
+    said: dict[str, _Line] = {}
+    for line in lines:
+        name = line.name.casefold()
+        if name in said:
+            raise ResultsRefused(f"{line.place}: there is a row {name!r} before. Keep one.")
+        if name in ("n", "metric"):
+            said[name] = line
+    return said
+
+
 def _check_names(tasks: Sequence[str], learned: Sequence[_Line]) -> None:
     names = [plain_name(task) for task in tasks]
     for stage, line in enumerate(learned):
@@ -192,6 +204,10 @@ def _check_names(tasks: Sequence[str], learned: Sequence[_Line]) -> None:
 
 
 def _counts(path: Path, tasks: Sequence[str], line: _Line | None, n: int | None) -> list[int]:
+    if line is not None and n is not None:
+        raise ResultsRefused(
+            f"{line.place}: the file says how many items are behind its numbers. Leave --n out."
+        )
     if line is None and n is None:
         raise ResultsRefused(
             f"{path} does not say how many items are behind its numbers. Add a row "

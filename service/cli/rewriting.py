@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from rich.text import Text
 
 from service.cli import context, inputs
 from service.cli.interrupts import ended_cleanly
 from service.cli.rewriting_llm import LlmOptions
-from service.cli.rewriting_view import progress, show
+from service.cli.rewriting_view import progress, show, show_undone
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -129,6 +130,7 @@ def rewrite(
     llm = LlmOptions(
         llm_url, llm_model, llm_key_env, budget_calls, budget_tokens, cache, image_root, seed, out
     )
+    kept_in = llm.cache_path if engine == "llm" else None
     known = _read_card(card)
     try:
         with ended_cleanly(out), ExitStack() as stack, progress() as tell:
@@ -146,12 +148,22 @@ def rewrite(
                 on_progress=tell,
             )
     except AsdError as error:
-        context.fail(error.message)
+        context.fail(f"{error.message}{_kept(kept_in)}")
+    except SystemExit:
+        context.errors.print(Text(_kept(kept_in).strip()), soft_wrap=True)
+        raise
     except OSError as error:
         context.fail(f"cannot write {out}: {error.strerror or error}. Nothing was left there.")
     if as_json:
+        if kept_in is not None:
+            show_undone(report, out, kept_in, context.errors)
         return context.print_json(report.model_dump(mode="json"))
-    show(report, out, llm.cache_path if engine == "llm" else None)
+    show(report, out, kept_in)
+
+
+def _kept(cache: Path | None) -> str:
+    """Return where a run that ended early left the model's answers."""
+    return f" The answers so far are in {cache}." if cache and cache.exists() else ""
 
 
 def _read_card(path: Path | None) -> TaskCard | None:

@@ -55,6 +55,12 @@ class LlmOptions:
             raise typer.BadParameter(
                 f"--engine llm needs {' and '.join(lacking)} too.", param_hint="--engine"
             )
+        if self.cache_path.resolve().is_relative_to(self.out.resolve()):
+            raise typer.BadParameter(
+                f"{self.cache_path} is inside {self.out}, which has to be new. Name a file "
+                "elsewhere.",
+                param_hint="--cache",
+            )
         settings = self._settings()
         return lambda card: stack.enter_context(self._rewriter(card, settings))
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
+from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -75,20 +77,22 @@ def show(report: DatasetReport, out: Path, cache: Path | None) -> None:
         _show_bad_rows(report)
     _say(f"written to {out}: {', '.join(sorted(it.name for it in out.iterdir()))}")
     if cache is not None:
-        _show_undone(report, out, cache)
+        show_undone(report, out, cache)
     _show_next(report, out)
 
 
-def _show_undone(report: DatasetReport, out: Path, cache: Path) -> None:
-    _say(f"the model's answers are kept in {cache}")
+def show_undone(report: DatasetReport, out: Path, cache: Path, shown_on: Console = console) -> None:
+    """Print where the model's answers are, and how to go on where some are lacking."""
+    _say(f"the model's answers are kept in {cache}", shown_on)
     reasons = {name.rpartition(":")[2] for name in report.rejects}
     if "budget_spent" in reasons:
         _say("not done: the budget was spent before all was asked. To go on, repeat the command "
-             f"with --cache {cache}, --out {out}-2 and a larger budget (what was spent before "
-             "counts): what the cache holds is not asked again")  # fmt: skip
+             f"with --cache {quote(str(cache))}, --out {quote(f'{out}-2')} and a larger budget "
+             "(what was spent before counts): what the cache holds is not asked again",
+             shown_on)  # fmt: skip
     elif report.requested and not report.converted:
         _say("not done: no answer of the model was of use. Try another --llm-model; what this one "
-             f"answered is not asked again while {cache} is there")  # fmt: skip
+             f"answered is not asked again while {cache} is there", shown_on)  # fmt: skip
 
 
 def _show_next(report: DatasetReport, out: Path) -> None:
@@ -125,5 +129,5 @@ def _listed(counts: dict[str, int]) -> str:
     return ", ".join(f"{name} {number:,}" for name, number in counts.items())
 
 
-def _say(text: str) -> None:
-    console.print(Text(text), soft_wrap=True)
+def _say(text: str, shown_on: Console = console) -> None:
+    shown_on.print(Text(text), soft_wrap=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -241,3 +243,38 @@ def test_an_endpoint_that_is_down_leaves_no_half_set(
     assert not Path("out").exists()
     monkeypatch.undo()
     LlmSettings.model_rebuild(force=True)
+
+
+@pytest.mark.parametrize(
+    ("cache", "message"),
+    [
+        ("card.json", "card.json cannot keep the model's answers: file is not a database"),
+        ("pictures", "pictures cannot keep the model's answers: unable to open database file"),
+        ("other.db", "other.db cannot keep the model's answers: it is a database of something"),
+        ("out/c.db", "out/c.db is inside out, which has to be new. Name a file elsewhere"),
+    ],
+)
+def test_a_cache_that_cannot_be_one_is_refused_before_anything_is_asked(
+    source: Path, cache: str, message: str
+) -> None:
+    _with_images(source)
+    with closing(sqlite3.connect("other.db")) as db:
+        db.execute("CREATE TABLE replies (y)")
+        db.commit()
+    with Endpoint() as endpoint:
+        answer = retain("rewrite", str(source), *_asking(endpoint, "--cache", cache,
+                        "--out", "out"))  # fmt: skip
+    assert message in " ".join(said(answer).split())
+    assert (answer.exit_code != 0, endpoint.calls) == (True, 0)
+    assert not Path("out").exists()
+
+
+def test_where_the_answers_are_is_told_beside_json(source: Path) -> None:
+    _with_images(source)
+    with Endpoint() as endpoint:
+        answer = retain("rewrite", str(source), *_asking(endpoint, "--budget-calls", "2",
+                        "--formats", "brief_explanation=1", "--out", "a b", "--json"))  # fmt: skip
+    assert json.loads(answer.stdout)["converted"] == 2
+    told = " ".join(answer.stderr.split())
+    assert "the model's answers are kept in a b.cache.db" in told
+    assert "--cache 'a b.cache.db', --out 'a b-2'" in told

@@ -242,3 +242,13 @@ def test_certificates_that_cannot_be_read(
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/at-all.pem")
     with pytest.raises(EndpointDown, match=r"SSL_CERT_FILE .* cannot be read.*Correct or unset"):
         make(model_digest=digest).rewrite([request(1)])
+
+
+def test_a_proxy_that_is_away_is_named_without_its_password(
+    endpoint: Endpoint, make: MakeRewriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://me:secret@127.0.0.1:9")
+    with pytest.raises(EndpointDown, match=r"through the proxy 127\.0\.0\.1:9: ") as caught:
+        make().prepare([request(1)])
+    assert "secret" not in caught.value.message
+    assert endpoint.calls == 0

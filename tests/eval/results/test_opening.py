@@ -211,7 +211,7 @@ def test_a_file_is_one_state_of_one_task(tmp_path: Path, monkeypatch: pytest.Mon
       r"1-a and .*3-a both say that 'a' was learned: a task is learned once"),
      (("t/M-task1/merge.jsonl", "t/N-task1/merge.jsonl"), {"run": "Foo"},
       "has no run 'Foo': choose M, N"),
-     (("1-a/a.jsonl",), {"tasks": ("b",)}, "Leave --tasks out")],
+     (("1-a/a.jsonl",), {"tasks": ("b",)}, "Leave --tasks, or `tasks` in run.toml, out")],
 )  # fmt: skip
 def test_folders_that_cannot_be_read(
     files: tuple[str, ...], options: dict[str, object], message: str, tmp_path: Path

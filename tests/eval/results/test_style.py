@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from eval.api import report_run
+from eval.export import figures_csv
 from eval.findings import findings
 from eval.probes import ProbeKind
 from eval.report import ForgettingReport
@@ -113,6 +114,9 @@ def test_pages_say_that_answers_were_read_not_asked(root: Path) -> None:
         assert "wrong now were read with style forgiven." in text
         assert "asked again" not in text
     assert "Only style, at least" in report_html(report)
+    assert "cannot be told (n=10)" in to_markdown(report)  # knowledge
+    assert "essential" not in figures_csv(report)
+    assert report.splits[0].essential is None
 
 
 def test_a_run_has_no_way_out_that_needs_the_service(root: Path) -> None:

@@ -77,6 +77,7 @@ def test_json_in_a_few_words_and_as_retain_writes_it(tmp_path: Path) -> None:
      ('s,a\nn,9\n1,"5"0\n', "line 3: not CSV"),
      (f"s,a\n{'x' * 200_000},9\n", r"line 2: not CSV: field larger than field limit"),
      ("s,,b\nn,9,9\n1,50,60\n", "a task is called ''"),
+     ("s,a\nn,9\nN,5\n1,50\n", "line 3: there is a row 'n' before. Keep one"),
      ("s,a,a\nn,9,9\n1,50,\n", "first line: 'a' names two columns. Name each task once"),
      (accuracy_csv(three_tasks()), "a line for each number.*Give the report.json")],
 )  # fmt: skip
@@ -105,3 +106,8 @@ def test_json_that_is_refused(value: object, message: str, tmp_path: Path) -> No
 def test_rows_and_columns_must_fit(tmp_path: Path) -> None:
     with pytest.raises(InvalidMatrix, match="3 rows for 1 tasks"):
         read_matrix(csv(tmp_path, "s,a\nn,9\n1,50\n2,60\n"))
+
+
+def test_n_is_said_once(tmp_path: Path) -> None:
+    with pytest.raises(ResultsRefused, match=r"line 2: the file says how many.* Leave --n out"):
+        read_matrix(csv(tmp_path, "s,a\nn,9\n1,50\n"), 5)
