@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from service.cli import context
+from service.cli import context, view
 from service.cli.context import console
 
 if TYPE_CHECKING:
@@ -101,15 +100,7 @@ def refusing(hint: str = "") -> Iterator[None]:
 @contextmanager
 def progress() -> Iterator[Callable[[str, int, int], None]]:
     """Yield what shows progress: a bar on stderr, where that is a terminal."""
-    bars = Progress(
-        TextColumn("{task.description:<20}", markup=False),
-        BarColumn(bar_width=30),
-        MofNCompleteColumn(),
-        TextColumn("files"),
-        TimeElapsedColumn(),
-        console=context.errors,
-        disable=not context.errors.is_terminal,
-    )
+    bars = view.bars("files")
     bar = bars.add_task("scoring", total=None)
     with bars:
         yield lambda task, done, total: bars.update(

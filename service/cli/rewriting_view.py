@@ -9,17 +9,10 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.progress import TaskID
 from rich.text import Text
 
-from service.cli import context, view
+from service.cli import view
 from service.cli.context import console
 
 if TYPE_CHECKING:
@@ -32,15 +25,7 @@ STAGES = {"detect": "detecting the format", "read": "reading", "ask": "asking", 
 @contextmanager
 def progress() -> Iterator[Callable[[str, int, int | None], None]]:
     """Yield what shows progress: a bar on stderr, where that is a terminal."""
-    bars = Progress(
-        TextColumn("{task.description:<20}"),
-        BarColumn(bar_width=30),
-        MofNCompleteColumn(),
-        TextColumn("rows"),
-        TimeElapsedColumn(),
-        console=context.errors,
-        disable=not context.errors.is_terminal,
-    )
+    bars = view.bars("rows")
     known: dict[str, TaskID] = {}
 
     def tell(stage: str, done: int, total: int | None) -> None:

@@ -9,10 +9,18 @@ from rich import box
 from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
+from service.cli import context
 from service.workflow.states import TERMINAL
 
 Json = dict[str, Any]
@@ -114,6 +122,19 @@ def show_plan(console: Console, plan: Json) -> None:
     for name, text in lines:
         console.print(Text(f"{name:<7} {text}"), soft_wrap=True)
     console.print(Text("nothing was kept; --json shows the whole plan", "dim"))
+
+
+def bars(unit: str) -> Progress:
+    """Return progress bars that count a unit, on stderr where that is a terminal."""
+    return Progress(
+        TextColumn("{task.description:<20}", markup=False),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeElapsedColumn(),
+        console=context.errors,
+        disable=not context.errors.is_terminal,
+    )
 
 
 class JobProgress:

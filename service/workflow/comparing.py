@@ -110,17 +110,20 @@ class Standing:
         """Return a version's answers to the items compared, as far as it was asked."""
         place = version.id, old.task.id
         if place not in self._answers:
-            self._answers[place] = self._read(version, old.task, self.asked(old))
+            self._answers[place] = self._read(
+                version, old.task, self.asked(old), self.engine(version, old.task)
+            )
         return self._answers[place]
 
-    def engine(self, version: VersionRow, old: OldTask) -> str:
+    def engine(self, version: VersionRow, task: TaskRow) -> str:
         """Return the build of the engine that gave a version's answers to a task."""
-        return self._cell(version, old.task).engine
+        return self._cell(version, task).engine
 
     def own_answers(self) -> Answers:
         """Return the version's answers to the task that it learned."""
         version, task = self.comparison.version, self.comparison.task
-        return self._read(version, task, self.comparison.own[: self._cell(version, task).n])
+        items = self.comparison.own[: self._cell(version, task).n]
+        return self._read(version, task, items, self.engine(version, task))
 
     def scores(self, version: VersionRow, old: OldTask) -> TaskScores:
         """Return a version's scores on the items compared, as far as it was asked."""
@@ -131,8 +134,9 @@ class Standing:
             self._scores[place] = score_items(items, answers)
         return self._scores[place]
 
-    def _read(self, version: VersionRow, task: TaskRow, items: Iterable[EvalItem]) -> Answers:
-        engine = self._cell(version, task).engine
+    def _read(
+        self, version: VersionRow, task: TaskRow, items: Iterable[EvalItem], engine: str
+    ) -> Answers:
         keys = answer_keys(version, items, decoding_of(task), engine)
         return answers_under(self._session, keys)
 
@@ -177,8 +181,6 @@ class Standing:
     def _answers_to_probes(
         self, version: VersionRow, old: OldTask, probes: Sequence[Probe]
     ) -> Answers:
-        if not probes:
+        if not probes:  # then nobody was asked, and by no build
             return {}
-        engine = self._engines[version.id]
-        keys = answer_keys(version, probes, decoding_of(old.task), engine)
-        return answers_under(self._session, keys)
+        return self._read(version, old.task, probes, self._engines[version.id])

@@ -68,7 +68,7 @@ def _other_builds(standing: Standing) -> list[str]:
     """Say where answers of two builds of the engine are compared: with when a task was learned."""
     version, notes = standing.comparison.version, []
     for old in standing.comparison.old:
-        then, now = standing.engine(old.learned, old), standing.engine(version, old)
+        then, now = standing.engine(old.learned, old.task), standing.engine(version, old.task)
         if then != now:
             notes.append(
                 f"{old.task.name}: when it was learned another build of the engine answered "
